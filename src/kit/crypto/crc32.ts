@@ -1,0 +1,12 @@
+const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit += 1) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1
+  return crc
+})
+
+/** CRC-32 (ISO 3309, polynomial 0xEDB88320) of ASCII text, as an unsigned 32-bit number. */
+export function crc32(ascii: string): number {
+  let crc = 0xffffffff
+  for (let i = 0; i < ascii.length; i += 1) crc = (crc >>> 8) ^ (TABLE[(crc ^ ascii.charCodeAt(i)) & 0xff] as number)
+  return (crc ^ 0xffffffff) >>> 0
+}

@@ -1,0 +1,53 @@
+import {
+  type DatabaseMetadataOptions,
+  type Dialect,
+  type Kysely,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  type TableMetadata,
+} from 'kysely'
+import type { SqliteBackend } from './backend.ts'
+import { SqliteDriver } from './driver.ts'
+
+const LOCK_TIMEOUT_MS = 5_000
+
+/**
+ * Kysely over SQLite, the same on files and on Durable Object storage. Unlike the stock dialect it answers with
+ * `DatabaseBusy` where that one hangs, undoes a migration that fails half-way, and does not look at `_cf_` tables.
+ */
+export function sqliteDialect(backend: SqliteBackend, lockTimeoutMs = LOCK_TIMEOUT_MS): Dialect {
+  return {
+    createDriver: () => new SqliteDriver(backend, lockTimeoutMs),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createAdapter: () => new Adapter(),
+    createIntrospector: (db) => new Introspector(db),
+  }
+}
+
+class Adapter extends SqliteAdapter {
+  // "true" keeps Kysely's endless mutex out; our driver's lock does its work and times out.
+  override get supportsMultipleConnections(): boolean {
+    return true
+  }
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+/** Lists the tables by name only: reading columns of hidden `_cf_` tables is refused at the edge. */
+class Introspector extends SqliteIntrospector {
+  readonly #db: Kysely<{ sqlite_master: { name: string; type: string } }>
+
+  constructor(db: Kysely<unknown>) {
+    super(db as never)
+    this.#db = db as never
+  }
+
+  override async getTables(_options?: DatabaseMetadataOptions): Promise<TableMetadata[]> {
+    const rows = await this.#db.selectFrom('sqlite_master').select('name').where('type', '=', 'table').execute()
+    return rows
+      .filter(({ name }) => !name.startsWith('_cf_') && !name.startsWith('sqlite_'))
+      .map(({ name }) => ({ name, isView: false, isForeign: false, columns: [] }))
+  }
+}

@@ -1,0 +1,94 @@
+import type { CompiledQuery, DatabaseConnection, Driver, QueryResult } from 'kysely'
+import type { OpenTransaction, SqliteBackend } from './backend.ts'
+import { ConnectionLock } from './connection-lock.ts'
+import { assertWithinLimits } from './limits.ts'
+
+/** Kysely's driver over one of our back ends: one connection, handed out by a lock that times out. */
+export class SqliteDriver implements Driver {
+  readonly #backend: SqliteBackend
+  readonly #connection: SqliteConnection
+  readonly #lock: ConnectionLock
+  #open: { name: string; transaction: OpenTransaction }[] = []
+
+  constructor(backend: SqliteBackend, lockTimeoutMs: number) {
+    this.#backend = backend
+    this.#connection = new SqliteConnection(backend)
+    this.#lock = new ConnectionLock(lockTimeoutMs)
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    const wait = this.#lock.acquire()
+    if (wait) await wait
+    return this.#connection
+  }
+
+  async releaseConnection(): Promise<void> {
+    this.#lock.release()
+  }
+
+  async beginTransaction(): Promise<void> {
+    await this.#push('')
+  }
+
+  async commitTransaction(): Promise<void> {
+    await this.#popTo('', true)
+  }
+
+  async rollbackTransaction(): Promise<void> {
+    await this.#popTo('', false)
+  }
+
+  async savepoint(_connection: DatabaseConnection, name: string): Promise<void> {
+    await this.#push(name)
+  }
+
+  /** As in SQL, the savepoint is still there afterwards. */
+  async rollbackToSavepoint(_connection: DatabaseConnection, name: string): Promise<void> {
+    await this.#popTo(name, false)
+    await this.#push(name)
+  }
+
+  async releaseSavepoint(_connection: DatabaseConnection, name: string): Promise<void> {
+    await this.#popTo(name, true)
+  }
+
+  async destroy(): Promise<void> {
+    await this.#backend.close()
+  }
+
+  async #push(name: string): Promise<void> {
+    const transaction = await this.#backend.open(this.#open.length)
+    this.#open.push({ name, transaction })
+  }
+
+  async #popTo(name: string, commit: boolean): Promise<void> {
+    if (!this.#open.some((entry) => entry.name === name)) throw new Error(`no open savepoint ${name}`)
+    for (;;) {
+      const entry = this.#open.pop()
+      if (!entry) return
+      await entry.transaction.end(commit)
+      if (entry.name === name) return
+    }
+  }
+}
+
+class SqliteConnection implements DatabaseConnection {
+  readonly #backend: SqliteBackend
+
+  constructor(backend: SqliteBackend) {
+    this.#backend = backend
+  }
+
+  async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
+    assertWithinLimits(query.sql, query.parameters)
+    const { rows, changes, lastInsertRowid } = this.#backend.run(query.sql, query.parameters)
+    return { rows: rows as Row[], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
+  }
+
+  // biome-ignore lint/correctness/useYield: Kysely asks for the method; nothing of ours streams rows
+  async *streamQuery<Row>(): AsyncIterableIterator<QueryResult<Row>> {
+    throw new Error('Rows are paged, not streamed.')
+  }
+}

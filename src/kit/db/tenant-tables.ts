@@ -1,0 +1,204 @@
+import type { Generated, Kysely } from 'kysely'
+
+/** The database every tenant owns: everything of that tenant, and nothing of another's. */
+export type TenantDb = Kysely<TenantTables>
+
+export interface TenantTables {
+  tenant: { id: string; name: string; slug: string; status: string; plan: string; quotas: string; updated_at: string }
+  users: UsersTable
+  api_keys: ApiKeysTable
+  idempotency_keys: IdempotencyKeysTable
+  agents: AgentsTable
+  dags: DagsTable
+  dag_inputs: DagInputsTable
+  executions: ExecutionsTable
+  sub_steps: SubStepsTable
+  execution_events: ExecutionEventsTable
+  artifacts: ArtifactsTable
+  model_calls: ModelCallsTable
+}
+
+/** 0 or 1; SQLite has no booleans. */
+export type Flag = 0 | 1
+
+export interface UsersTable {
+  id: string
+  email: string
+  name: string
+  role: string
+  status: string
+  created_at: string
+  updated_at: string
+  last_login_at: string | null
+}
+
+export interface ApiKeysTable {
+  id: string
+  key_id: string
+  user_id: string | null
+  name: string
+  key_prefix: string
+  hash: string
+  scopes: string
+  is_bootstrap: Generated<number>
+  expires_at: string | null
+  last_used_at: string | null
+  revoked_at: string | null
+  created_at: string
+}
+
+export interface IdempotencyKeysTable {
+  key: string
+  operation: string
+  request_hash: string
+  claim_id: string
+  lease_until: string
+  resource_id: string | null
+  created_at: string
+}
+
+export interface AgentsTable {
+  id: string
+  name: string
+  version: string
+  description: string | null
+  system_prompt: string
+  provider: string | null
+  model: string | null
+  is_active: Flag
+  allowed_tools: string | null
+  constraints: string | null
+  metadata: string
+  created_at: string
+  updated_at: string
+}
+
+export interface DagsTable {
+  id: string
+  title: string
+  status: string
+  goal_text: string
+  agent_name: string
+  agent_version: string
+  params: string
+  plan: string | null
+  clarification_query: string | null
+  clarifications: string
+  planning_attempts: string
+  error: string | null
+  created_at: string
+  updated_at: string
+}
+
+export interface DagInputsTable {
+  dag_id: string
+  name: string
+  content_type: string
+  size_bytes: number
+  blob_key: string
+}
+
+export interface UsageColumns {
+  prompt_tokens: number
+  completion_tokens: number
+  cached_tokens: number
+  cost_usd_micros: number
+  unpriced_calls: number
+}
+
+export interface ExecutionsTable extends UsageColumns {
+  id: string
+  dag_id: string | null
+  dag_title: string
+  original_request: string
+  primary_intent: string
+  synthesis_plan: string
+  params: string
+  status: string
+  total_tasks: number
+  completed_tasks: number
+  failed_tasks: number
+  waiting_tasks: number
+  skipped_tasks: number
+  final_result: string | null
+  synthesis_result: string | null
+  suspended_reason: string | null
+  suspended_at: string | null
+  retry_count: number
+  last_retry_at: string | null
+  last_event_seq: number
+  lease_owner: string | null
+  lease_until: string | null
+  crash_count: number
+  started_at: string | null
+  completed_at: string | null
+  duration_ms: number | null
+  created_at: string
+  updated_at: string
+}
+
+export interface SubStepsTable extends UsageColumns {
+  id: string
+  execution_id: string
+  task_id: string
+  position: number
+  wave: number
+  description: string
+  thought: string
+  action_type: string
+  tool_or_prompt_name: string
+  tool_or_prompt_params: string
+  dependencies: string
+  status: string
+  result: string | null
+  error: string | null
+  provider: string | null
+  model: string | null
+  attempt: number
+  retry: number
+  started_at: string | null
+  completed_at: string | null
+  duration_ms: number | null
+  created_at: string
+  updated_at: string
+}
+
+export interface ExecutionEventsTable {
+  execution_id: string
+  seq: number
+  type: string
+  data: string | null
+  error: string | null
+  ts: string
+}
+
+export interface ArtifactsTable {
+  id: string
+  execution_id: string
+  name: string
+  origin: string
+  content_type: string
+  size_bytes: number
+  blob_key: string
+  created_at: string
+  updated_at: string
+}
+
+export interface ModelCallsTable {
+  id: string
+  purpose: string
+  dag_id: string | null
+  execution_id: string | null
+  sub_step_id: string | null
+  attempt: number
+  provider: string
+  model: string
+  prompt_tokens: number
+  completion_tokens: number
+  cached_tokens: number
+  cost_usd_micros: number | null
+  price_version: string
+  error_code: string | null
+  duration_ms: number
+  created_at: string
+}
