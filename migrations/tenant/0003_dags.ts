@@ -7,8 +7,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('title', 'text', (c) => c.notNull())
     .addColumn('status', 'text', (c) => c.notNull()) // planning | success | clarification_required | validation_error | failed
     .addColumn('goal_text', 'text', (c) => c.notNull())
-    .addColumn('agent_name', 'text', (c) => c.notNull())
-    .addColumn('agent_version', 'text', (c) => c.notNull())
+    .addColumn('agent_name', 'text') // null: given as a definition
+    .addColumn('agent_version', 'text')
     .addColumn('params', 'text', (c) => c.notNull()) // JSON
     .addColumn('plan', 'text') // JSON, a DecomposerJob
     .addColumn('clarification_query', 'text')

@@ -78,8 +78,8 @@ export interface DagsTable {
   title: string
   status: string
   goal_text: string
-  agent_name: string
-  agent_version: string
+  agent_name: string | null
+  agent_version: string | null
   params: string
   plan: string | null
   clarification_query: string | null

@@ -1,0 +1,107 @@
+import { ExecutionNotFound } from './errors.ts'
+import type { ExecutionStatus } from './executions.ts'
+import type { DesiAgentParts } from './parts.ts'
+import { findDag } from './store/dags.ts'
+import { findExecution } from './store/executions.ts'
+import { listCallsOfExecution, type ModelCallRow } from './store/model-calls.ts'
+import { listSubSteps, type SubStep } from './store/sub-steps.ts'
+import { addUsage, NO_USAGE, type TokenUsage } from './usage.ts'
+import type { PlanningAttempt } from './dags.ts'
+import { PRICE_VERSION } from './models/prices.ts'
+
+interface Spent {
+  usage: TokenUsage
+  /** Null: a part of it is not known; see `unpriced`. */
+  costUsdMicros: number | null
+}
+
+export interface StepCost extends Spent {
+  id: string
+  taskId: string
+  actionType: SubStep['actionType']
+  toolOrPromptName: string
+  provider: string | null
+  model: string | null
+}
+
+export interface ExecutionCost {
+  executionId: string
+  dagId: string | null
+  status: ExecutionStatus
+  planning: Spent & { attempts: PlanningAttempt[] }
+  execution: Spent & { subSteps: StepCost[]; synthesis: Spent }
+  totals: {
+    planningCostUsdMicros: number | null
+    executionCostUsdMicros: number | null
+    grandTotalCostUsdMicros: number | null
+  }
+  /** Calls whose cost is not known: a model without a price, or a connection that broke before the count came. */
+  unpriced: { purpose: string; taskId: string | null; provider: string; model: string; calls: number }[]
+  priceVersion: string
+}
+
+export function costsOf({ db }: DesiAgentParts) {
+  return {
+    /** What planning and running it cost, by attempt and by step. @throws ExecutionNotFound */
+    async execution(id: string): Promise<ExecutionCost> {
+      const execution = await findExecution(db, id)
+      if (!execution) throw new ExecutionNotFound()
+      const [steps, calls, dag] = await Promise.all([
+        listSubSteps(db, id),
+        listCallsOfExecution(db, id),
+        execution.dagId === null ? null : findDag(db, execution.dagId),
+      ])
+      const planning = spentOn(dag?.planningAttempts ?? [])
+      const synthesis = spentOn(calls.filter(({ purpose }) => purpose === 'synthesis').map(ofRow))
+      const { totalUsage: usage, costUsdMicros } = execution
+      return {
+        executionId: id,
+        dagId: execution.dagId,
+        status: execution.status,
+        planning: { ...planning, attempts: dag?.planningAttempts ?? [] },
+        execution: { usage, costUsdMicros, subSteps: steps.map(stepCost), synthesis },
+        totals: {
+          planningCostUsdMicros: planning.costUsdMicros,
+          executionCostUsdMicros: costUsdMicros,
+          grandTotalCostUsdMicros: add(planning.costUsdMicros, costUsdMicros),
+        },
+        unpriced: unpricedIn(calls, steps),
+        priceVersion: calls[0]?.price_version ?? PRICE_VERSION,
+      }
+    },
+  }
+}
+
+export function spentOn(parts: readonly Spent[]): Spent {
+  return parts.reduce<Spent>(
+    (sum, part) => ({ usage: addUsage(sum.usage, part.usage), costUsdMicros: add(sum.costUsdMicros, part.costUsdMicros) }),
+    { usage: NO_USAGE, costUsdMicros: 0 },
+  )
+}
+
+function add(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : a + b
+}
+
+function ofRow(row: ModelCallRow): Spent {
+  const { prompt_tokens: promptTokens, completion_tokens: completionTokens, cached_tokens: cachedTokens } = row
+  const usage = { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens, cachedTokens }
+  return { usage, costUsdMicros: row.cost_usd_micros }
+}
+
+function stepCost(step: SubStep): StepCost {
+  const { id, taskId, actionType, toolOrPromptName, provider, model, usage, costUsdMicros } = step
+  return { id, taskId, actionType, toolOrPromptName, provider, model, usage, costUsdMicros }
+}
+
+function unpricedIn(calls: readonly ModelCallRow[], steps: readonly SubStep[]): ExecutionCost['unpriced'] {
+  const found = new Map<string, ExecutionCost['unpriced'][number]>()
+  for (const { purpose, sub_step_id, provider, model, cost_usd_micros } of calls) {
+    if (cost_usd_micros !== null) continue
+    const taskId = steps.find(({ id }) => id === sub_step_id)?.taskId ?? null
+    const key = JSON.stringify([purpose, taskId, provider, model])
+    const known = found.get(key) ?? { purpose, taskId, provider, model, calls: 0 }
+    found.set(key, { ...known, calls: known.calls + 1 })
+  }
+  return [...found.values()]
+}

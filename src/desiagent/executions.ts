@@ -1,0 +1,177 @@
+import type { Page, PageRequest } from '#kit/db/page.ts'
+import { transaction } from '#kit/db/transaction.ts'
+import { ArtifactNotFound, ExecutionActive, ExecutionEnded, ExecutionNotFound, ExecutionNotResumable } from './errors.ts'
+import type { ExecutionEvent } from './events.ts'
+import { runExecution } from './executor/run-execution.ts'
+import type { DesiAgentParts } from './parts.ts'
+import * as artifacts from './store/artifacts.ts'
+import { insertEvents, listEvents } from './store/events.ts'
+import * as store from './store/executions.ts'
+import { endUnfinished, listSubSteps, reopenUnfinished, type SubStep } from './store/sub-steps.ts'
+import { NOTHING_USED } from './store/usage-columns.ts'
+import type { TokenUsage } from './usage.ts'
+
+export const EXECUTION_STATUSES = [
+  'pending', 'running', 'waiting', 'paused', 'suspended', 'completed', 'partial', 'failed', 'cancelled',
+] as const
+export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number]
+
+export interface Execution {
+  id: string
+  dagId: string | null
+  dagTitle: string
+  originalRequest: string
+  primaryIntent: string
+  status: ExecutionStatus
+  startedAt: string | null
+  completedAt: string | null
+  durationMs: number | null
+  totalTasks: number
+  completedTasks: number
+  failedTasks: number
+  waitingTasks: number
+  skippedTasks: number
+  finalResult: string | null
+  synthesisResult: string | null
+  suspendedReason: string | null
+  suspendedAt: string | null
+  retryCount: number
+  lastRetryAt: string | null
+  /** Steps and synthesis; planning is the DAG's. */
+  totalUsage: TokenUsage
+  costUsdMicros: number | null
+  /** The number of its newest event. */
+  lastEventSeq: number
+  createdAt: string
+  updatedAt: string
+}
+
+export interface ExecutionFilter {
+  status?: ExecutionStatus | undefined
+  dagId?: string | undefined
+  /** ISO 8601; inclusive. */
+  createdFrom?: string | undefined
+  /** ISO 8601; exclusive. */
+  createdBefore?: string | undefined
+}
+
+const RESUMABLE: readonly ExecutionStatus[] = ['suspended', 'paused', 'partial', 'failed']
+const ENDED: readonly ExecutionStatus[] = ['completed', 'partial', 'failed', 'cancelled']
+const CANCELLABLE: readonly ExecutionStatus[] = ['pending', 'running', 'waiting', 'paused', 'suspended']
+const RESTING: readonly ExecutionStatus[] = [...ENDED, 'suspended', 'paused']
+
+/** Plans being carried out, and what came of them. */
+export function executionsOf(parts: DesiAgentParts) {
+  const { db, shared } = parts
+  const nowIso = () => shared.now().toISOString()
+
+  return {
+    list: (filter: ExecutionFilter, page: PageRequest): Promise<Page<Execution>> => store.listExecutions(db, filter, page),
+
+    /** @throws ExecutionNotFound */
+    async get(id: string): Promise<Execution> {
+      const execution = await store.findExecution(db, id)
+      if (!execution) throw new ExecutionNotFound()
+      return execution
+    },
+
+    /** In the order of the plan. @throws ExecutionNotFound */
+    async subSteps(id: string): Promise<SubStep[]> {
+      await this.get(id)
+      return listSubSteps(db, id)
+    },
+
+    /** The events behind number `after`, at most `limit`. The caller has looked the execution up. */
+    events: (id: string, after: number, limit: number): Promise<ExecutionEvent[]> => listEvents(db, id, after, limit),
+
+    /** The id of the first execution of a DAG, or null. */
+    firstOf: (dagId: string): Promise<string | null> => store.findFirstExecutionOf(db, dagId),
+
+    /** Runs an execution here, if nobody does and it has not ended. */
+    run: (id: string): Promise<void> => runExecution(parts, id),
+
+    /**
+     * Stops an execution for good; calls in flight are aborted. Cancelling twice answers the same.
+     *
+     * @throws ExecutionNotFound, ExecutionEnded
+     */
+    async cancel(id: string): Promise<Execution> {
+      const execution = await this.get(id)
+      if (execution.status === 'cancelled') return execution
+      const now = shared.now()
+      const durationMs = execution.startedAt === null ? null : now.getTime() - Date.parse(execution.startedAt)
+      const isCancelled = await transaction(db, async (tx) => {
+        const at = now.toISOString()
+        const change = { status: 'cancelled' as const, completedAt: at, durationMs, isLeaseReleased: true }
+        const seq = await store.changeExecution(tx, id, { statuses: CANCELLABLE }, change, NOTHING_USED, 1, at)
+        if (seq === null) return false
+        await endUnfinished(tx, id, 'cancelled', at)
+        await insertEvents(tx, id, seq, [{ type: 'execution:cancelled', data: {} }], at)
+        return true
+      })
+      const after = await this.get(id)
+      if (!isCancelled && after.status !== 'cancelled') throw new ExecutionEnded({ status: after.status })
+      shared.running.stop(id)
+      shared.wake.notify(id)
+      await parts.directory.removeDueWork('execution', id)
+      return after
+    },
+
+    /**
+     * Goes on with what has not completed: suspended, paused, partial and failed executions.
+     *
+     * @throws ExecutionNotFound, ExecutionNotResumable
+     */
+    async resume(id: string): Promise<Execution> {
+      await this.get(id)
+      await parts.directory.putDueWork('execution', id, nowIso())
+      const isReopened = await transaction(db, async (tx) => {
+        const at = nowIso()
+        const seq = await store.reopenExecution(tx, id, RESUMABLE, at)
+        if (seq === null) return false
+        await reopenUnfinished(tx, id, at)
+        await insertEvents(tx, id, seq, [{ type: 'execution:resumed', data: {} }], at)
+        return true
+      })
+      const execution = await this.get(id)
+      if (!isReopened) throw new ExecutionNotResumable({ status: execution.status })
+      shared.wake.notify(id)
+      shared.queue.push({ tenantId: parts.tenantId, executionId: id })
+      return execution
+    },
+
+    /**
+     * Deletes an execution with its steps, events and files; what it used stays in the ledger.
+     *
+     * @throws ExecutionNotFound, ExecutionActive
+     */
+    async remove(id: string): Promise<void> {
+      const blobs = await artifacts.listOutputBlobs(db, id)
+      const isDeleted = await store.deleteExecution(db, id, RESTING)
+      if (!isDeleted) {
+        const { status } = await this.get(id)
+        throw new ExecutionActive({ status })
+      }
+      await Promise.all(blobs.map((key) => shared.blobs.delete(key)))
+    },
+  }
+}
+
+/** The files of an execution: inputs it was given, outputs its steps wrote. */
+export function artifactsOf({ db, shared }: DesiAgentParts) {
+  return {
+    /** @throws ExecutionNotFound */
+    async list(executionId: string, page: PageRequest): Promise<Page<artifacts.Artifact>> {
+      if (!(await store.findExecution(db, executionId))) throw new ExecutionNotFound()
+      return artifacts.listArtifacts(db, executionId, page)
+    },
+
+    /** @throws ArtifactNotFound */
+    async read(executionId: string, artifactId: string): Promise<{ artifact: artifacts.Artifact; bytes: Uint8Array }> {
+      const artifact = await artifacts.findArtifactById(db, executionId, artifactId)
+      const bytes = artifact && (await shared.blobs.get(artifact.blobKey))
+      if (!artifact || !bytes) throw new ArtifactNotFound()
+      return { artifact, bytes }
+    },
+  }
+}

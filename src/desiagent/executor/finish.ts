@@ -1,0 +1,125 @@
+import { resolveAgent } from '../agents.ts'
+import type { NewEvent } from '../events.ts'
+import { synthesisMessage } from '../messages.ts'
+import { type CallRecord, callModel } from '../models/call.ts'
+import type { ModelRequest } from '../models/model.ts'
+import type { SubStep } from '../store/sub-steps.ts'
+import { attempt } from './attempts.ts'
+import type { Failure } from './failure.ts'
+import type { Run } from './run.ts'
+import { ledger } from './run-step.ts'
+
+/**
+ * Ends an execution whose steps have come to rest: suspended when a person must cure something, failed when nothing
+ * completed, else with a synthesis as completed or partial.
+ */
+export async function finish(run: Run, cure: Failure | null): Promise<void> {
+  if (cure) await suspend(run, cure)
+  else if (run.steps.every(({ status }) => status !== 'completed')) await endAsFailed(run)
+  else await synthesise(run)
+}
+
+async function synthesise(run: Run): Promise<void> {
+  const { settings, log, now } = run.parts.shared
+  const startedAt = now().getTime()
+  await run.journal.commit({ events: [{ type: 'execution:synthesis_started', data: {} }] })
+
+  let calls: CallRecord[] = []
+  const noteRetry = async () => {
+    await run.journal.commit({ events: [], calls: ledger(run, 'synthesis', null, calls) })
+    calls = []
+  }
+  const attempted = await attempt(settings, run.stop, log, () => ask(run, calls), noteRetry)
+  const entries = ledger(run, 'synthesis', null, calls)
+  if (attempted.ok) {
+    await complete(run, attempted.value, entries, now().getTime() - startedAt)
+    return
+  }
+  // The steps are done and paid for; only the last call is missing, and `resume` makes it again.
+  await run.journal.commit({ events: [], calls: entries })
+  if (attempted.failure.kind !== 'stopped') await suspend(run, attempted.failure)
+}
+
+async function ask(run: Run, calls: CallRecord[]): Promise<string> {
+  const { parts, params, execution } = run
+  const { models, settings, now } = parts.shared
+  const agent = await resolveAgent(parts.db, 'synthesizer')
+  const request: ModelRequest = {
+    task: 'synthesis',
+    instructions: agent.systemPrompt,
+    messages: [synthesisMessage(briefOf(run))],
+    temperature: params.temperature ?? agent.constraints?.temperature,
+    topP: agent.constraints?.topP,
+    maxTokens: params.maxTokens ?? agent.constraints?.maxTokens,
+    seed: params.seed,
+    idempotencyKey: `${execution.id}/synthesis/${execution.retryCount}`,
+    signal: run.stop,
+  }
+  const outcome = await callModel(models.resolve(params, agent), request, agent.constraints?.timeoutMs ?? settings.stepTimeoutMs, now)
+  calls.push(outcome.call)
+  if (!outcome.ok) throw outcome.error
+  return outcome.answer.text
+}
+
+function briefOf({ execution, synthesisPlan, steps }: Run) {
+  const needed = new Set(steps.flatMap(({ dependencies }) => dependencies))
+  const isCompleted = ({ status }: SubStep) => status === 'completed'
+  return {
+    goalText: execution.originalRequest,
+    synthesisPlan,
+    results: steps
+      .filter(isCompleted)
+      .map(({ taskId, description, result }) => ({ taskId, description, result, isFinal: !needed.has(taskId) })),
+    missing: steps
+      .filter((step) => !isCompleted(step))
+      .map(({ taskId, description, error }) => ({ taskId, description, reason: error?.message ?? 'It was not run.' })),
+  }
+}
+
+async function complete(run: Run, text: string, calls: ReturnType<typeof ledger>, synthesisMs: number): Promise<void> {
+  const completedTasks = run.steps.filter(({ status }) => status === 'completed').length
+  const failedTasks = run.steps.filter(({ status }) => status === 'failed').length
+  const status = completedTasks === run.steps.length ? 'completed' : 'partial'
+  const { completedAt, durationMs } = endOf(run)
+  await run.journal.commit({
+    execution: { status, finalResult: text, synthesisResult: text, completedAt, durationMs, isLeaseReleased: true },
+    events: [
+      { type: 'execution:synthesis_completed', data: { durationMs: synthesisMs } },
+      { type: 'execution:completed', data: { status, completedTasks, failedTasks, durationMs } },
+    ],
+    calls,
+  })
+  await noLongerDue(run)
+}
+
+async function endAsFailed(run: Run): Promise<void> {
+  const failed = run.steps.filter(({ status }) => status === 'failed')
+  const error = failed[0]?.error ?? { message: 'No task completed.' }
+  const { completedAt, durationMs } = endOf(run)
+  const event: NewEvent = { type: 'execution:failed', data: { completedTasks: 0, failedTasks: failed.length }, error }
+  await run.journal.commit({
+    execution: { status: 'failed', completedAt, durationMs, isLeaseReleased: true },
+    events: [event],
+  })
+  await noLongerDue(run)
+}
+
+/** Parks the execution until somebody has cured the reason and resumes it. */
+export async function suspend(run: Run, { code, message }: Pick<Failure, 'code' | 'message'>): Promise<void> {
+  const suspendedAt = run.parts.shared.now().toISOString()
+  await run.journal.commit({
+    execution: { status: 'suspended', suspendedReason: `${code}: ${message}`, suspendedAt, isLeaseReleased: true },
+    events: [{ type: 'execution:suspended', data: {}, error: { message, code } }],
+  })
+  await noLongerDue(run)
+}
+
+function endOf(run: Run): { completedAt: string; durationMs: number } {
+  const now = run.parts.shared.now()
+  const durationMs = now.getTime() - Date.parse(run.execution.startedAt ?? now.toISOString())
+  return { completedAt: now.toISOString(), durationMs }
+}
+
+function noLongerDue({ parts, execution }: Run): Promise<void> {
+  return parts.directory.removeDueWork('execution', execution.id)
+}

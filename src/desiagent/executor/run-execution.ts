@@ -1,0 +1,66 @@
+import { addMilliseconds } from '#kit/time.ts'
+import type { NewEvent } from '../events.ts'
+import type { DesiAgentParts } from '../parts.ts'
+import { type Claimed, claimExecution, findExecution, releaseLease } from '../store/executions.ts'
+import { listSubSteps } from '../store/sub-steps.ts'
+import { suspend } from './finish.ts'
+import { LeaseLost } from './journal.ts'
+import { Run } from './run.ts'
+
+/** After this many deaths of the process in the same execution it is parked, so that it cannot kill it again and again. */
+const MAX_CRASHES = 3
+
+/**
+ * Takes an execution and runs it until it has ended, rests, or is no longer ours. Safe to call for one that has ended
+ * or is run elsewhere: it then does nothing.
+ */
+export async function runExecution(parts: DesiAgentParts, executionId: string): Promise<void> {
+  const { running } = parts.shared
+  const stop = running.begin(executionId)
+  if (!stop) return
+  try {
+    const claimed = await claim(parts, executionId)
+    if (claimed) await runClaimed(parts, claimed, stop)
+    else await forgetIfOver(parts, executionId)
+  } finally {
+    running.end(executionId)
+    // After an end the row has no lease any more; after a shutdown this lets the next process go on at once.
+    await releaseLease(parts.db, executionId, running.owner)
+  }
+}
+
+function claim({ db, shared }: DesiAgentParts, executionId: string): Promise<Claimed | null> {
+  const { settings, running } = shared
+  const now = shared.now()
+  const until = addMilliseconds(now, settings.leaseMs).toISOString()
+  const lease = { owner: running.owner, until, isSoleProcess: settings.isSoleProcess }
+  return claimExecution(db, executionId, lease, now.toISOString())
+}
+
+async function runClaimed(parts: DesiAgentParts, claimed: Claimed, stop: AbortController): Promise<void> {
+  const run = new Run(parts, claimed, await listSubSteps(parts.db, claimed.execution.id), stop)
+  try {
+    if (claimed.crashCount >= MAX_CRASHES) {
+      const message = `The server died ${claimed.crashCount} times while it was running this execution.`
+      await suspend(run, { code: 'crashed_repeatedly', message })
+      return
+    }
+    await run.journal.commit({ events: [firstEvent(claimed)] })
+  } catch (error) {
+    if (error instanceof LeaseLost) return
+    throw error
+  }
+  await run.drive()
+}
+
+function firstEvent({ execution, isTakeOver }: Claimed): NewEvent {
+  if (isTakeOver) return { type: 'execution:resumed', data: {} }
+  return { type: 'execution:started', data: { total: execution.totalTasks, request: execution.originalRequest } }
+}
+
+/** Clears an index row that leads to nothing more to do: the process died between the end and the clearing. */
+async function forgetIfOver({ db, directory }: DesiAgentParts, executionId: string): Promise<void> {
+  const execution = await findExecution(db, executionId)
+  const isDue = execution?.status === 'pending' || execution?.status === 'running'
+  if (!isDue) await directory.removeDueWork('execution', executionId)
+}

@@ -1,0 +1,52 @@
+import type { Clock } from '#kit/time.ts'
+import { NO_USAGE, type TokenUsage } from '../usage.ts'
+import { type Model, type ModelAnswer, ModelError, type ModelErrorCode, type ModelRequest } from './model.ts'
+
+/** What one call of a model cost, whatever came of it. One row of the ledger. */
+export interface CallRecord {
+  provider: string
+  model: string
+  usage: TokenUsage
+  /** Null: not known (no price, or the connection broke before the provider said what it counted). */
+  costUsdMicros: number | null
+  priceVersion: string
+  errorCode: ModelErrorCode | null
+  durationMs: number
+  createdAt: string
+}
+
+export type CallOutcome = { ok: true; answer: ModelAnswer; call: CallRecord } | { ok: false; error: ModelError; call: CallRecord }
+
+/** Calls a model, at most for `timeoutMs`, and says in any case what it cost. */
+export async function callModel(
+  model: Model,
+  request: ModelRequest,
+  timeoutMs: number,
+  now: Clock,
+): Promise<CallOutcome> {
+  const startedAt = now()
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const record = (usage: TokenUsage | null, errorCode: ModelErrorCode | null): CallRecord => ({
+    provider: model.provider,
+    model: model.id,
+    usage: usage ?? NO_USAGE,
+    costUsdMicros: usage === null ? null : usage.totalTokens === 0 ? 0 : model.cost(usage),
+    priceVersion: model.priceVersion,
+    errorCode,
+    durationMs: now().getTime() - startedAt.getTime(),
+    createdAt: startedAt.toISOString(),
+  })
+  try {
+    const answer = await model.generate({ ...request, signal: AbortSignal.any([request.signal, timeout]) })
+    return { ok: true, answer, call: record(answer.usage, null) }
+  } catch (thrown) {
+    const error = asModelError(thrown, timeout, request.signal, timeoutMs)
+    return { ok: false, error, call: record(error.usage, error.code) }
+  }
+}
+
+function asModelError(thrown: unknown, timeout: AbortSignal, stop: AbortSignal, timeoutMs: number): ModelError {
+  if (timeout.aborted && !stop.aborted) return new ModelError('timeout', `The model gave no answer within ${timeoutMs} ms.`, null)
+  if (thrown instanceof ModelError) return thrown
+  throw thrown
+}

@@ -1,0 +1,124 @@
+import type { Selectable, Updateable } from 'kysely'
+import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
+import { prepared } from '#kit/db/prepared.ts'
+import type { AgentsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
+import type { Agent, AgentConstraints, AgentFilter, AgentPatch } from '../agents.ts'
+import { readJson, writeJson } from './json.ts'
+
+type AgentRow = Selectable<AgentsTable>
+
+const byId = prepared<TenantTables, { id: string }, AgentRow>((db, { id }) =>
+  db.selectFrom('agents').selectAll().where('id', '=', id),
+)
+
+export async function findAgent(db: TenantDb, id: string): Promise<Agent | null> {
+  const [row] = await byId(db, { id })
+  return row ? toAgent(row) : null
+}
+
+export async function findActiveAgent(db: TenantDb, name: string): Promise<Agent | null> {
+  const row = await db
+    .selectFrom('agents')
+    .selectAll()
+    .where('name', '=', name)
+    .where('is_active', '=', 1)
+    .executeTakeFirst()
+  return row ? toAgent(row) : null
+}
+
+export async function listActiveAgents(db: TenantDb): Promise<{ name: string; description: string | null }[]> {
+  return db.selectFrom('agents').select(['name', 'description']).where('is_active', '=', 1).orderBy('name').execute()
+}
+
+export async function listAgents(db: TenantDb, filter: AgentFilter, page: PageRequest): Promise<Page<Agent>> {
+  let query = db.selectFrom('agents').selectAll()
+  if (filter.name !== undefined) query = query.where('name', '=', filter.name)
+  if (filter.isActive !== undefined) query = query.where('is_active', '=', filter.isActive ? 1 : 0)
+  const found = await fetchPage(query, page)
+  return { ...found, rows: found.rows.map(toAgent) }
+}
+
+export async function insertAgent(db: TenantDb, agent: Agent): Promise<void> {
+  await db
+    .insertInto('agents')
+    .values({
+      id: agent.id,
+      name: agent.name,
+      version: agent.version,
+      description: agent.description,
+      system_prompt: agent.systemPrompt,
+      provider: agent.provider,
+      model: agent.model,
+      is_active: agent.isActive ? 1 : 0,
+      allowed_tools: writeJson(agent.allowedTools),
+      constraints: writeJson(agent.constraints),
+      metadata: JSON.stringify(agent.metadata),
+      created_at: agent.createdAt,
+      updated_at: agent.updatedAt,
+    })
+    .execute()
+}
+
+/** @returns false when there is no such agent */
+export async function updateAgent(db: TenantDb, id: string, patch: AgentPatch, updatedAt: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('agents')
+    .set({ ...toColumns(patch), updated_at: updatedAt })
+    .where('id', '=', id)
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows === 1n
+}
+
+/** Makes this version the active one of its name. Two statements: run it in a transaction. */
+export async function activate(tx: TenantDb, agent: Agent, updatedAt: string): Promise<void> {
+  await tx
+    .updateTable('agents')
+    .set({ is_active: 0, updated_at: updatedAt })
+    .where('name', '=', agent.name)
+    .where('is_active', '=', 1)
+    .execute()
+  await tx.updateTable('agents').set({ is_active: 1, updated_at: updatedAt }).where('id', '=', agent.id).execute()
+}
+
+/** Deletes it unless it is active. One statement: it cannot become active in between. */
+export async function deleteInactiveAgent(db: TenantDb, id: string): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('agents')
+    .where('id', '=', id)
+    .where('is_active', '=', 0)
+    .executeTakeFirstOrThrow()
+  return numDeletedRows === 1n
+}
+
+/** Only the columns whose fields are given. */
+function toColumns(fields: AgentPatch): Updateable<AgentsTable> {
+  const columns: Updateable<AgentsTable> = {}
+  if (fields.name !== undefined) columns.name = fields.name
+  if (fields.version !== undefined) columns.version = fields.version
+  if (fields.description !== undefined) columns.description = fields.description
+  if (fields.systemPrompt !== undefined) columns.system_prompt = fields.systemPrompt
+  if (fields.provider !== undefined) columns.provider = fields.provider
+  if (fields.model !== undefined) columns.model = fields.model
+  if (fields.allowedTools !== undefined) columns.allowed_tools = writeJson(fields.allowedTools)
+  if (fields.constraints !== undefined) columns.constraints = writeJson(fields.constraints)
+  if (fields.metadata !== undefined) columns.metadata = JSON.stringify(fields.metadata)
+  return columns
+}
+
+function toAgent(row: AgentRow): Agent {
+  return {
+    id: row.id,
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    systemPrompt: row.system_prompt,
+    provider: row.provider,
+    model: row.model,
+    isActive: row.is_active === 1,
+    allowedTools: readJson<string[]>(row.allowed_tools),
+    constraints: readJson<AgentConstraints>(row.constraints),
+    metadata: readJson<Record<string, unknown>>(row.metadata) ?? {},
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}

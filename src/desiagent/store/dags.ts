@@ -1,0 +1,147 @@
+import type { Selectable, Updateable } from 'kysely'
+import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
+import { prepared } from '#kit/db/prepared.ts'
+import type { DagInputsTable, DagsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
+import type { Clarification, Dag, DagFilter, DagInput, DagParams, DagStatus, PlanningAttempt } from '../dags.ts'
+import type { DecomposerJob } from '../planner/decomposer-job.ts'
+import { insertMany } from './insert-many.ts'
+import { readJson, writeJson } from './json.ts'
+
+type DagRow = Selectable<DagsTable>
+
+const byId = prepared<TenantTables, { id: string }, DagRow>((db, { id }) =>
+  db.selectFrom('dags').selectAll().where('id', '=', id),
+)
+
+export async function findDag(db: TenantDb, id: string): Promise<Dag | null> {
+  const [row] = await byId(db, { id })
+  return row ? toDag(row) : null
+}
+
+export async function listDags(db: TenantDb, filter: DagFilter, page: PageRequest): Promise<Page<Dag>> {
+  const query = db.selectFrom('dags').selectAll()
+  const found = await fetchPage(filter.status === undefined ? query : query.where('status', '=', filter.status), page)
+  return { ...found, rows: found.rows.map(toDag) }
+}
+
+export async function insertDag(tx: TenantDb, dag: Dag): Promise<void> {
+  await tx
+    .insertInto('dags')
+    .values({
+      id: dag.id,
+      title: dag.dagTitle,
+      status: dag.status,
+      goal_text: dag.goalText,
+      agent_name: dag.agentName,
+      agent_version: dag.agentVersion,
+      params: JSON.stringify(dag.params),
+      plan: writeJson(dag.plan),
+      clarification_query: dag.clarificationQuery,
+      clarifications: JSON.stringify(dag.clarifications),
+      planning_attempts: JSON.stringify(dag.planningAttempts),
+      error: writeJson(dag.error),
+      created_at: dag.createdAt,
+      updated_at: dag.updatedAt,
+    })
+    .execute()
+}
+
+export type DagChange = Partial<
+  Pick<Dag, 'dagTitle' | 'status' | 'params' | 'plan' | 'clarificationQuery' | 'clarifications' | 'planningAttempts' | 'error'>
+>
+
+/**
+ * Changes a DAG, if (when given) it still has this status.
+ *
+ * @returns false when there is none, or it has another status by now
+ */
+export async function updateDag(
+  db: TenantDb,
+  id: string,
+  change: DagChange,
+  updatedAt: string,
+  expected?: DagStatus,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('dags')
+    .set({ ...toColumns(change), updated_at: updatedAt })
+    .where('id', '=', id)
+    .$if(expected !== undefined, (query) => query.where('status', '=', expected as string))
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows === 1n
+}
+
+/** Deletes it unless it has executions or is being planned. One statement: none can begin in between. */
+export async function deleteUnusedDag(db: TenantDb, id: string): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('dags')
+    .where('id', '=', id)
+    .where('status', '!=', 'planning')
+    .where(({ not, exists, selectFrom }) => not(exists(selectFrom('executions').select('id').where('dag_id', '=', id))))
+    .executeTakeFirstOrThrow()
+  return numDeletedRows === 1n
+}
+
+export async function countExecutions(db: TenantDb, dagId: string): Promise<number> {
+  const { total } = await db
+    .selectFrom('executions')
+    .select((eb) => eb.fn.countAll<number>().as('total'))
+    .where('dag_id', '=', dagId)
+    .executeTakeFirstOrThrow()
+  return Number(total)
+}
+
+export async function insertDagInputs(tx: TenantDb, dagId: string, inputs: readonly DagInput[]): Promise<void> {
+  await insertMany(
+    tx,
+    'dag_inputs',
+    inputs.map((input) => ({
+      dag_id: dagId,
+      name: input.name,
+      content_type: input.contentType,
+      size_bytes: input.sizeBytes,
+      blob_key: input.blobKey,
+    })),
+  )
+}
+
+export async function listDagInputs(db: TenantDb, dagId: string): Promise<DagInput[]> {
+  const rows = await db.selectFrom('dag_inputs').selectAll().where('dag_id', '=', dagId).orderBy('name').execute()
+  return rows.map(toInput)
+}
+
+function toColumns(change: DagChange): Updateable<DagsTable> {
+  const columns: Updateable<DagsTable> = {}
+  if (change.dagTitle !== undefined) columns.title = change.dagTitle
+  if (change.status !== undefined) columns.status = change.status
+  if (change.params !== undefined) columns.params = JSON.stringify(change.params)
+  if (change.plan !== undefined) columns.plan = writeJson(change.plan)
+  if (change.clarificationQuery !== undefined) columns.clarification_query = change.clarificationQuery
+  if (change.clarifications !== undefined) columns.clarifications = JSON.stringify(change.clarifications)
+  if (change.planningAttempts !== undefined) columns.planning_attempts = JSON.stringify(change.planningAttempts)
+  if (change.error !== undefined) columns.error = writeJson(change.error)
+  return columns
+}
+
+function toDag(row: DagRow): Dag {
+  return {
+    id: row.id,
+    dagTitle: row.title,
+    status: row.status as DagStatus,
+    goalText: row.goal_text,
+    agentName: row.agent_name,
+    agentVersion: row.agent_version,
+    params: readJson<DagParams>(row.params) ?? {},
+    plan: readJson<DecomposerJob>(row.plan),
+    clarificationQuery: row.clarification_query,
+    clarifications: readJson<Clarification[]>(row.clarifications) ?? [],
+    planningAttempts: readJson<PlanningAttempt[]>(row.planning_attempts) ?? [],
+    error: readJson<Dag['error']>(row.error),
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}
+
+function toInput(row: Selectable<DagInputsTable>): DagInput {
+  return { name: row.name, contentType: row.content_type, sizeBytes: row.size_bytes, blobKey: row.blob_key }
+}

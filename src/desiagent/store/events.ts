@@ -1,0 +1,44 @@
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import type { ExecutionEvent, NewEvent } from '../events.ts'
+import { insertMany } from './insert-many.ts'
+import { readJson } from './json.ts'
+
+/** Appends events whose numbers were taken from the execution's counter in the same transaction. */
+export async function insertEvents(
+  tx: TenantDb,
+  executionId: string,
+  lastSeq: number,
+  events: readonly NewEvent[],
+  ts: string,
+): Promise<void> {
+  const before = lastSeq - events.length
+  await insertMany(
+    tx,
+    'execution_events',
+    events.map((event, index) => ({
+      execution_id: executionId,
+      seq: before + index + 1,
+      type: event.type,
+      data: JSON.stringify(event.data),
+      error: 'error' in event ? JSON.stringify(event.error) : null,
+      ts,
+    })),
+  )
+}
+
+/** The events behind `after`, in order. */
+export async function listEvents(db: TenantDb, executionId: string, after: number, limit: number): Promise<ExecutionEvent[]> {
+  const rows = await db
+    .selectFrom('execution_events')
+    .selectAll()
+    .where('execution_id', '=', executionId)
+    .where('seq', '>', after)
+    .orderBy('seq')
+    .limit(limit)
+    .execute()
+  return rows.map((row) => {
+    const error = readJson(row.error)
+    const event = { seq: row.seq, type: row.type, executionId, ts: row.ts, data: readJson(row.data) ?? {} }
+    return (error === null ? event : { ...event, error }) as ExecutionEvent
+  })
+}

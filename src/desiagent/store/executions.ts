@@ -1,0 +1,304 @@
+import { type Expression, type ExpressionBuilder, type Selectable, sql } from 'kysely'
+import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
+import { prepared } from '#kit/db/prepared.ts'
+import type { ExecutionsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
+import type { DagParams } from '../dags.ts'
+import type { Execution, ExecutionFilter, ExecutionStatus } from '../executions.ts'
+import { readJson } from './json.ts'
+import { NOTHING_USED, toCost, toTokenUsage } from './usage-columns.ts'
+
+type ExecutionRow = Selectable<ExecutionsTable>
+
+export interface NewExecutionRow {
+  id: string
+  dagId: string
+  dagTitle: string
+  originalRequest: string
+  primaryIntent: string
+  synthesisPlan: string
+  params: DagParams
+  totalTasks: number
+  createdAt: string
+}
+
+export async function insertExecution(tx: TenantDb, execution: NewExecutionRow): Promise<void> {
+  await tx
+    .insertInto('executions')
+    .values({
+      id: execution.id,
+      dag_id: execution.dagId,
+      dag_title: execution.dagTitle,
+      original_request: execution.originalRequest,
+      primary_intent: execution.primaryIntent,
+      synthesis_plan: execution.synthesisPlan,
+      params: JSON.stringify(execution.params),
+      status: 'pending',
+      total_tasks: execution.totalTasks,
+      completed_tasks: 0,
+      failed_tasks: 0,
+      waiting_tasks: 0,
+      skipped_tasks: 0,
+      final_result: null,
+      synthesis_result: null,
+      suspended_reason: null,
+      suspended_at: null,
+      retry_count: 0,
+      last_retry_at: null,
+      last_event_seq: 0,
+      lease_owner: null,
+      lease_until: null,
+      crash_count: 0,
+      started_at: null,
+      completed_at: null,
+      duration_ms: null,
+      created_at: execution.createdAt,
+      updated_at: execution.createdAt,
+      ...NOTHING_USED,
+    })
+    .execute()
+}
+
+const byId = prepared<TenantTables, { id: string }, ExecutionRow>((db, { id }) =>
+  db.selectFrom('executions').selectAll().where('id', '=', id),
+)
+
+export async function findExecution(db: TenantDb, id: string): Promise<Execution | null> {
+  const [row] = await byId(db, { id })
+  return row ? toExecution(row) : null
+}
+
+export async function findFirstExecutionOf(db: TenantDb, dagId: string): Promise<string | null> {
+  const row = await db
+    .selectFrom('executions')
+    .select('id')
+    .where('dag_id', '=', dagId)
+    .orderBy('created_at')
+    .orderBy('id')
+    .limit(1)
+    .executeTakeFirst()
+  return row?.id ?? null
+}
+
+export async function listExecutions(db: TenantDb, filter: ExecutionFilter, page: PageRequest): Promise<Page<Execution>> {
+  let query = db.selectFrom('executions').selectAll()
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+  if (filter.dagId !== undefined) query = query.where('dag_id', '=', filter.dagId)
+  if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
+  if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
+  const found = await fetchPage(query, page)
+  return { ...found, rows: found.rows.map(toExecution) }
+}
+
+export interface Claimed {
+  execution: Execution
+  synthesisPlan: string
+  params: DagParams
+  crashCount: number
+  /** True when an earlier incarnation had begun it. */
+  isTakeOver: boolean
+}
+
+export interface Lease {
+  owner: string
+  until: string
+  /** Every lease of anybody else is a dead one's. */
+  isSoleProcess: boolean
+}
+
+/**
+ * Takes the lease of an execution that nobody runs. A lease that its owner did not give back is a crash, and counted.
+ *
+ * @returns null when it has ended, waits, or is run by somebody
+ */
+export async function claimExecution(db: TenantDb, id: string, lease: Lease, now: string): Promise<Claimed | null> {
+  const isFree = sql<boolean>`(lease_owner is null or lease_until <= ${now} or ${lease.isSoleProcess ? 1 : 0} = 1)`
+  const row = await db
+    .updateTable('executions')
+    .set((eb) => ({
+      lease_owner: lease.owner,
+      lease_until: lease.until,
+      crash_count: sql<number>`crash_count + case when lease_owner is null then 0 else 1 end`,
+      status: 'running',
+      started_at: eb.fn.coalesce('started_at', eb.val(now)),
+      updated_at: now,
+    }))
+    .where('id', '=', id)
+    .where('status', 'in', ['pending', 'running'])
+    .where(isFree)
+    .returningAll()
+    .executeTakeFirst()
+  if (!row) return null
+  return {
+    execution: toExecution(row),
+    synthesisPlan: row.synthesis_plan,
+    params: readJson<DagParams>(row.params) ?? {},
+    crashCount: row.crash_count,
+    isTakeOver: row.last_event_seq > 0,
+  }
+}
+
+/** @returns false when the lease is no longer ours */
+export async function renewLease(db: TenantDb, id: string, owner: string, until: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('executions')
+    .set({ lease_until: until })
+    .where('id', '=', id)
+    .where('lease_owner', '=', owner)
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows === 1n
+}
+
+/** Gives the lease back without an end: somebody else goes on. */
+export async function releaseLease(db: TenantDb, id: string, owner: string): Promise<void> {
+  await db
+    .updateTable('executions')
+    .set({ lease_owner: null, lease_until: null })
+    .where('id', '=', id)
+    .where('lease_owner', '=', owner)
+    .execute()
+}
+
+export interface ExecutionChange {
+  status?: ExecutionStatus
+  finalResult?: string | null
+  synthesisResult?: string | null
+  suspendedReason?: string | null
+  suspendedAt?: string | null
+  completedAt?: string | null
+  durationMs?: number | null
+  /** Added to the counters. */
+  completed?: number
+  failed?: number
+  skipped?: number
+  isLeaseReleased?: boolean
+}
+
+export interface Fence {
+  /** The lease owner the row must still have. */
+  owner?: string
+  statuses: readonly ExecutionStatus[]
+}
+
+/**
+ * Changes an execution and takes `events` numbers of its log, if it still is what the fence says.
+ *
+ * @returns the last number taken, or null when the fence did not hold: nothing was changed then
+ */
+export async function changeExecution(
+  tx: TenantDb,
+  id: string,
+  fence: Fence,
+  change: ExecutionChange,
+  usage: typeof NOTHING_USED,
+  events: number,
+  now: string,
+): Promise<number | null> {
+  const row = await tx
+    .updateTable('executions')
+    .set((eb) => ({ ...given(change), ...counted(eb, change, usage, events), updated_at: now }))
+    .where('id', '=', id)
+    .where('status', 'in', [...fence.statuses])
+    .$if(fence.owner !== undefined, (query) => query.where('lease_owner', '=', fence.owner as string))
+    .returning('last_event_seq')
+    .executeTakeFirst()
+  return row?.last_event_seq ?? null
+}
+
+function given(change: ExecutionChange) {
+  return {
+    ...(change.status === undefined ? {} : { status: change.status }),
+    ...(change.finalResult === undefined ? {} : { final_result: change.finalResult }),
+    ...(change.synthesisResult === undefined ? {} : { synthesis_result: change.synthesisResult }),
+    ...(change.suspendedReason === undefined ? {} : { suspended_reason: change.suspendedReason }),
+    ...(change.suspendedAt === undefined ? {} : { suspended_at: change.suspendedAt }),
+    ...(change.completedAt === undefined ? {} : { completed_at: change.completedAt }),
+    ...(change.durationMs === undefined ? {} : { duration_ms: change.durationMs }),
+    ...(change.isLeaseReleased ? { lease_owner: null, lease_until: null } : {}),
+  }
+}
+
+function counted(
+  eb: ExpressionBuilder<TenantTables, 'executions'>,
+  change: ExecutionChange,
+  usage: typeof NOTHING_USED,
+  events: number,
+): Record<string, Expression<number>> {
+  return {
+    completed_tasks: eb('completed_tasks', '+', change.completed ?? 0),
+    failed_tasks: eb('failed_tasks', '+', change.failed ?? 0),
+    skipped_tasks: eb('skipped_tasks', '+', change.skipped ?? 0),
+    prompt_tokens: eb('prompt_tokens', '+', usage.prompt_tokens),
+    completion_tokens: eb('completion_tokens', '+', usage.completion_tokens),
+    cached_tokens: eb('cached_tokens', '+', usage.cached_tokens),
+    cost_usd_micros: eb('cost_usd_micros', '+', usage.cost_usd_micros),
+    unpriced_calls: eb('unpriced_calls', '+', usage.unpriced_calls),
+    last_event_seq: eb('last_event_seq', '+', events),
+  }
+}
+
+/** Clears how it ended and counts a deliberate retry. Belongs with `reopenUnfinished`. */
+export async function reopenExecution(tx: TenantDb, id: string, statuses: readonly ExecutionStatus[], now: string): Promise<number | null> {
+  const row = await tx
+    .updateTable('executions')
+    .set((eb) => ({
+      status: 'pending',
+      failed_tasks: 0,
+      skipped_tasks: 0,
+      final_result: null,
+      synthesis_result: null,
+      suspended_reason: null,
+      suspended_at: null,
+      completed_at: null,
+      duration_ms: null,
+      crash_count: 0,
+      retry_count: eb('retry_count', '+', 1),
+      last_retry_at: now,
+      last_event_seq: eb('last_event_seq', '+', 1),
+      updated_at: now,
+    }))
+    .where('id', '=', id)
+    .where('status', 'in', [...statuses])
+    .returning('last_event_seq')
+    .executeTakeFirst()
+  return row?.last_event_seq ?? null
+}
+
+/** Deletes an execution that has ended or rests, with steps, events and artifact rows. Its ledger rows stay. */
+export async function deleteExecution(tx: TenantDb, id: string, statuses: readonly ExecutionStatus[]): Promise<boolean> {
+  const { numDeletedRows } = await tx
+    .deleteFrom('executions')
+    .where('id', '=', id)
+    .where('status', 'in', [...statuses])
+    .executeTakeFirstOrThrow()
+  return numDeletedRows === 1n
+}
+
+function toExecution(row: ExecutionRow): Execution {
+  return {
+    id: row.id,
+    dagId: row.dag_id,
+    dagTitle: row.dag_title,
+    originalRequest: row.original_request,
+    primaryIntent: row.primary_intent,
+    status: row.status as ExecutionStatus,
+    startedAt: row.started_at,
+    completedAt: row.completed_at,
+    durationMs: row.duration_ms,
+    totalTasks: row.total_tasks,
+    completedTasks: row.completed_tasks,
+    failedTasks: row.failed_tasks,
+    waitingTasks: row.waiting_tasks,
+    skippedTasks: row.skipped_tasks,
+    finalResult: row.final_result,
+    synthesisResult: row.synthesis_result,
+    suspendedReason: row.suspended_reason,
+    suspendedAt: row.suspended_at,
+    retryCount: row.retry_count,
+    lastRetryAt: row.last_retry_at,
+    totalUsage: toTokenUsage(row),
+    costUsdMicros: toCost(row),
+    lastEventSeq: row.last_event_seq,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  }
+}

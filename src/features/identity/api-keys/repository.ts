@@ -1,0 +1,144 @@
+import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
+import { prepared } from '#kit/db/prepared.ts'
+import type { ApiKeysTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
+import type { TenantScope } from '#kit/context.ts'
+import type { ApiKey } from './contract.ts'
+
+/** Everything one request needs to know about its caller, read in one statement. */
+export interface CallerRow {
+  id: string
+  user_id: string | null
+  name: string
+  key_prefix: string
+  hash: string
+  scopes: string
+  expires_at: string | null
+  last_used_at: string | null
+  revoked_at: string | null
+  user_email: string | null
+  user_name: string | null
+  user_role: string | null
+  user_status: string | null
+  tenant_id: string
+  tenant_name: string
+  tenant_slug: string
+  tenant_status: string
+  tenant_plan: string
+}
+
+const callerByKeyId = prepared<TenantTables, { keyId: string }, CallerRow>((db, { keyId }) =>
+  callers(db).where('k.key_id', '=', keyId),
+)
+const callerById = prepared<TenantTables, { id: string }, CallerRow>((db, { id }) => callers(db).where('k.id', '=', id))
+
+function callers(db: TenantDb) {
+  return db
+    .selectFrom('api_keys as k')
+    .leftJoin('users as u', 'u.id', 'k.user_id')
+    .innerJoin('tenant as t', (join) => join.onTrue())
+    .select(['k.id', 'k.user_id', 'k.name', 'k.key_prefix', 'k.hash', 'k.scopes', 'k.expires_at', 'k.last_used_at', 'k.revoked_at'])
+    .select(['u.email as user_email', 'u.name as user_name', 'u.role as user_role', 'u.status as user_status'])
+    .select(['t.id as tenant_id', 't.name as tenant_name', 't.slug as tenant_slug', 't.status as tenant_status', 't.plan as tenant_plan'])
+}
+
+/** The caller behind a key's public id. */
+export async function findCaller(db: TenantDb, keyId: string): Promise<CallerRow | null> {
+  const [row] = await callerByKeyId(db, { keyId })
+  return row ?? null
+}
+
+/** The same by the id of the key's row. */
+export async function getCaller(db: TenantDb, id: string): Promise<CallerRow> {
+  const [row] = await callerById(db, { id })
+  if (!row) throw new Error('the calling key has no row')
+  return row
+}
+
+export async function touchKey(db: TenantDb, id: string, usedAt: string): Promise<void> {
+  await db.updateTable('api_keys').set({ last_used_at: usedAt }).where('id', '=', id).execute()
+}
+
+export interface NewKeyRow {
+  id: string
+  keyId: string
+  userId: string | null
+  name: string
+  keyPrefix: string
+  hash: string
+  scopes: readonly TenantScope[]
+  isBootstrap: boolean
+  expiresAt: string | null
+  createdAt: string
+}
+
+export async function insertKey(db: TenantDb, key: NewKeyRow): Promise<void> {
+  await db
+    .insertInto('api_keys')
+    .values({
+      id: key.id,
+      key_id: key.keyId,
+      user_id: key.userId,
+      name: key.name,
+      key_prefix: key.keyPrefix,
+      hash: key.hash,
+      scopes: JSON.stringify(key.scopes),
+      is_bootstrap: key.isBootstrap ? 1 : 0,
+      expires_at: key.expiresAt,
+      last_used_at: null,
+      revoked_at: null,
+      created_at: key.createdAt,
+    })
+    .execute()
+}
+
+const SHOWN = [
+  'id', 'name', 'key_prefix', 'scopes', 'user_id', 'expires_at', 'last_used_at', 'revoked_at', 'created_at',
+] as const satisfies (keyof ApiKeysTable)[]
+type ShownRow = Pick<ApiKeysTable, (typeof SHOWN)[number]>
+
+export async function listKeysOfUser(db: TenantDb, userId: string | null, page: PageRequest): Promise<Page<ShownRow>> {
+  const query = db.selectFrom('api_keys').select(SHOWN)
+  return fetchPage(userId === null ? query.where('user_id', 'is', null) : query.where('user_id', '=', userId), page)
+}
+
+/**
+ * Revokes a key, of any user or (when given) of that user only.
+ *
+ * @returns false when there is no such key; revoking twice is no error and keeps the first time
+ */
+export async function revokeKey(db: TenantDb, id: string, ownerId: string | null | undefined, now: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('api_keys')
+    .set((eb) => ({ revoked_at: eb.fn.coalesce('revoked_at', eb.val(now)) }))
+    .where('id', '=', id)
+    .$if(ownerId !== undefined, (query) =>
+      ownerId === null ? query.where('user_id', 'is', null) : query.where('user_id', '=', ownerId as string),
+    )
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows === 1n
+}
+
+/** Revokes the keys that bootstrap made for this user. */
+export async function revokeBootstrapKeys(db: TenantDb, userId: string, now: string): Promise<void> {
+  await db
+    .updateTable('api_keys')
+    .set({ revoked_at: now })
+    .where('user_id', '=', userId)
+    .where('is_bootstrap', '=', 1)
+    .where('revoked_at', 'is', null)
+    .execute()
+}
+
+export function toApiKey(row: ShownRow): ApiKey {
+  return {
+    id: row.id,
+    name: row.name,
+    keyPrefix: row.key_prefix,
+    scopes: JSON.parse(row.scopes) as TenantScope[],
+    userId: row.user_id,
+    expiresAt: row.expires_at,
+    lastUsedAt: row.last_used_at,
+    revokedAt: row.revoked_at,
+    createdAt: row.created_at,
+  }
+}

@@ -1,0 +1,81 @@
+import type { ControlContext, Role, Scope, TenantContext, TenantOperations } from '#kit/context.ts'
+import type { ControlDb } from '#kit/db/control-tables.ts'
+import { directoryOf } from '#kit/db/directory.ts'
+import type { PinnedHome } from '#kit/db/tenant-homes.ts'
+import { transaction } from '#kit/db/transaction.ts'
+import type { Entered } from '#kit/http/guard.ts'
+import { newId } from '#kit/ids.ts'
+import type { Clock } from '#kit/time.ts'
+import { InsufficientScope } from '#kit/http/errors.ts'
+import { parseApiKey } from '#kit/crypto/api-key.ts'
+import type { CallerRow } from './api-keys/repository.ts'
+import type { KeyVerifier } from './api-keys/verify.ts'
+
+export interface EntranceParts {
+  verifier: KeyVerifier
+  control: ControlDb
+  tenants: TenantOperations
+  now: Clock
+}
+
+/** The ways from a credential to a context: into a tenant, and into control. */
+export function entrances({ verifier, control, tenants, now }: EntranceParts) {
+  return {
+    async enterTenant(credential: string, address: string): Promise<Entered<TenantContext>> {
+      if (parseApiKey(credential)?.environment === 'admin') {
+        await verifier.adminKey(credential, address)
+        throw new InsufficientScope({ required: 'a tenant', granted: ['super_admin'] })
+      }
+      const { caller, home } = await verifier.tenantKey(credential, address)
+      const context = tenantContext(caller, home, control, now)
+      return { principal: context.actor, context, release: home.release }
+    },
+
+    async enterControl(credential: string, address: string): Promise<Entered<ControlContext>> {
+      const parsed = parseApiKey(credential)
+      if (parsed && parsed.environment !== 'admin') {
+        const { caller, home } = await verifier.tenantKey(credential, address)
+        home.release()
+        throw new InsufficientScope({ required: 'super_admin', granted: JSON.parse(caller.scopes) as string[] })
+      }
+      const key = await verifier.adminKey(credential, address)
+      const context = controlContext(key.id, control, tenants, now)
+      return { principal: context.actor, context, release: () => {} }
+    },
+  }
+}
+
+/** The context of the super admin's services; `keyId` is the row of the key that calls. */
+export function controlContext(keyId: string, db: ControlDb, tenants: TenantOperations, now: Clock): ControlContext {
+  return {
+    actor: { tenantId: null, userId: null, keyId, role: 'admin', scopes: ['super_admin'] },
+    db,
+    tenants,
+    transaction: (work) => transaction(db, work),
+    now,
+    newId,
+  }
+}
+
+function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, now: Clock): TenantContext {
+  const { db } = home
+  const scopes = JSON.parse(caller.scopes) as Scope[]
+  return {
+    tenant: { id: caller.tenant_id, name: caller.tenant_name, slug: caller.tenant_slug, plan: caller.tenant_plan },
+    actor: { tenantId: caller.tenant_id, userId: caller.user_id, keyId: caller.id, role: roleOf(caller, scopes), scopes },
+    db,
+    directory: directoryOf(control, caller.tenant_id),
+    commitWith: async () => {},
+    hold: home.hold,
+    transaction: (work) => transaction(db, work),
+    now,
+    newId,
+  }
+}
+
+/** A service key has no user to take a role from; its scopes say it. */
+function roleOf(caller: CallerRow, scopes: readonly Scope[]): Role {
+  if (caller.user_role !== null) return caller.user_role as Role
+  if (scopes.includes('admin')) return 'admin'
+  return scopes.some((scope) => scope !== 'read') ? 'member' : 'viewer'
+}

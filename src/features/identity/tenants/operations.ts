@@ -1,0 +1,83 @@
+import { TENANT_SCOPES } from '#kit/context.ts'
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { transaction } from '#kit/db/transaction.ts'
+import { newId } from '#kit/ids.ts'
+import { insertKey, revokeBootstrapKeys } from '../api-keys/repository.ts'
+import type { Tenant } from './contract.ts'
+
+/** A key control has made and indexed; the tenant stores only its hash. */
+export interface HashedKey {
+  keyId: string
+  keyPrefix: string
+  hash: string
+}
+
+export interface Provision {
+  tenant: Tenant
+  user: { id: string; email: string; name: string }
+  key: HashedKey
+}
+
+/** Fills a new tenant's database: its own record, its first admin and that admin's key. */
+export async function provisionIdentity(db: TenantDb, { tenant, user, key }: Provision): Promise<void> {
+  const at = tenant.createdAt
+  await transaction(db, async (tx) => {
+    await tx
+      .insertInto('tenant')
+      .values({
+        id: tenant.id,
+        name: tenant.name,
+        slug: tenant.slug,
+        status: 'active',
+        plan: tenant.plan,
+        quotas: '{}',
+        updated_at: at,
+      })
+      .execute()
+    await tx
+      .insertInto('users')
+      .values({ ...user, role: 'admin', status: 'active', created_at: at, updated_at: at, last_login_at: null })
+      .execute()
+    await insertBootstrapKey(tx, user.id, key, at)
+  })
+}
+
+export interface Rotation {
+  key: HashedKey
+  adminEmail: string
+  at: string
+}
+
+/**
+ * Replaces the key that bootstrap gave this admin.
+ *
+ * @returns the admin, or null when the tenant has no such active admin
+ */
+export async function rotateBootstrapKey(db: TenantDb, rotation: Rotation): Promise<{ id: string; email: string } | null> {
+  return transaction(db, async (tx) => {
+    const admin = await tx
+      .selectFrom('users')
+      .select(['id', 'email'])
+      .where('email', '=', rotation.adminEmail)
+      .where('role', '=', 'admin')
+      .where('status', '=', 'active')
+      .executeTakeFirst()
+    if (!admin) return null
+    await revokeBootstrapKeys(tx, admin.id, rotation.at)
+    await insertBootstrapKey(tx, admin.id, rotation.key, rotation.at)
+    return admin
+  })
+}
+
+async function insertBootstrapKey(tx: TenantDb, userId: string, key: HashedKey, createdAt: string): Promise<void> {
+  await insertKey(tx, {
+    id: newId(),
+    ...key,
+    userId,
+    name: 'bootstrap',
+    scopes: TENANT_SCOPES,
+    isBootstrap: true,
+    expiresAt: null,
+    createdAt,
+  })
+}

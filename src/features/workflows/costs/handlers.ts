@@ -1,0 +1,11 @@
+import type { App } from '#kit/http/env.ts'
+import type { WithDesiAgent } from '../context.ts'
+import * as contract from './contract.ts'
+import * as costs from './service.ts'
+
+export function mountCosts(app: App, withDesi: WithDesiAgent): void {
+  app.openapi(contract.getExecutionCost, async (c) => {
+    const cost = await costs.getExecutionCost(withDesi(c.var.tenant), c.req.valid('param').id)
+    return c.json(cost, 200)
+  })
+}

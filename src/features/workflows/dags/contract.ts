@@ -1,0 +1,212 @@
+import { z } from '@hono/zod-openapi'
+import {
+  AgentNotFound, ClarificationNotAwaited, DagHasExecutions, DagIsPlanning, DagNotExecutable, DagNotFound, PlanInvalid,
+  PlanningFailed, ProviderNotConfigured,
+} from '#desiagent/errors.ts'
+import { DecomposerJob } from '#desiagent/planner/decomposer-job.ts'
+import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { PageQuery, pageOf } from '#kit/http/page.ts'
+import { CostUsdMicros, ExecutionStatus, GoalText, IdParam, Inputs, ModelParams, PlanningAttempt, Title, TokenUsage } from '../schemas.ts'
+
+const tags = ['DAGs']
+
+export const DAG_STATUSES = ['planning', 'success', 'clarification_required', 'validation_error', 'failed'] as const
+
+const Plan = DecomposerJob.openapi('DecomposerJob', { description: 'A plan: tasks, and what each waits for.' })
+
+export const Dag = z
+  .object({
+    id: z.uuid(),
+    dagTitle: z.string(),
+    status: z.enum(DAG_STATUSES),
+    goalText: z.string(),
+    agentName: z.string().nullable().openapi({ description: 'The planner; null when the plan was given.' }),
+    agentVersion: z.string().nullable(),
+    params: z.object(ModelParams),
+    plan: z.union([Plan, z.null()]),
+    clarificationQuery: z.string().nullable().openapi({ description: 'What the planner asks, when it asks.' }),
+    error: z.union([z.object({ code: z.string(), message: z.string(), problems: z.array(z.string()).optional() }), z.null()]),
+    attempts: z.int().openapi({ description: 'Plans the planner has made.' }),
+    planning: z.object({ usage: TokenUsage, costUsdMicros: CostUsdMicros, attempts: z.array(PlanningAttempt) }),
+    createdAt: z.iso.datetime(),
+    updatedAt: z.iso.datetime(),
+  })
+  .openapi('Dag')
+export type Dag = z.infer<typeof Dag>
+
+export const CreateDag = z
+  .strictObject({
+    goalText: GoalText,
+    agentName: z.string().min(1).max(100).optional().openapi({ description: 'Who plans. The active `planner` when left out.' }),
+    inputs: Inputs.optional(),
+    ...ModelParams,
+  })
+  .openapi('CreateDag')
+export type CreateDag = z.infer<typeof CreateDag>
+
+const PlannedDag = z.object({ status: z.literal('success'), dagId: z.uuid(), dag: Dag }).openapi('PlannedDag')
+const ClarificationRequired = z
+  .object({ status: z.literal('clarification_required'), dagId: z.uuid(), clarificationQuery: z.string(), dag: Dag })
+  .openapi('ClarificationRequired')
+
+const StartedExecution = z
+  .object({ id: z.uuid(), dagId: z.uuid().nullable(), status: ExecutionStatus })
+  .openapi('StartedExecution')
+const ExecutingDag = z
+  .object({ status: z.literal('executing'), dagId: z.uuid(), executionId: z.uuid(), dag: Dag })
+  .openapi('ExecutingDag')
+
+export const UpdateDag = z
+  .strictObject({
+    dagTitle: Title.optional(),
+    params: z.strictObject(ModelParams).optional(),
+    plan: z.record(z.string(), z.unknown()).optional().openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
+  })
+  .openapi('UpdateDag')
+export type UpdateDag = z.infer<typeof UpdateDag>
+
+export const ExecuteDefinition = z
+  .strictObject({
+    definition: z.record(z.string(), z.unknown()).openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
+    title: Title.optional(),
+    provider: ModelParams.provider,
+    model: ModelParams.model,
+  })
+  .openapi('ExecuteDefinition')
+export type ExecuteDefinition = z.infer<typeof ExecuteDefinition>
+
+const ResumeClarification = z.strictObject({ userResponse: GoalText }).openapi('ResumeClarification')
+
+const ListDagsQuery = z.strictObject({ ...PageQuery, status: z.enum(DAG_STATUSES).optional() })
+export type ListDagsQuery = z.infer<typeof ListDagsQuery>
+
+const planningErrors = errors(AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed)
+const planned = {
+  201: json(PlannedDag, 'There is a plan'),
+  202: json(ClarificationRequired, 'The planner asks a question first; answer it with `resumeClarification`'),
+}
+
+export const createDag = defineRoute({
+  operationId: 'createDag',
+  method: 'post',
+  path: '/dags',
+  tags,
+  scope: 'write',
+  home: 'tenant',
+  rateClass: 'execute',
+  isIdempotent: true,
+  summary: 'Plan a goal',
+  description: 'Answers when planning has ended. Every attempt is kept with its reason, usage and cost, also when no valid plan came out.',
+  request: { body: { required: true, ...json(CreateDag, 'The goal, and what goes along with it') } },
+  responses: { ...planned, ...planningErrors },
+})
+
+export const resumeClarification = defineRoute({
+  operationId: 'resumeClarification',
+  method: 'post',
+  path: '/dags/{id}/resume-clarification',
+  tags,
+  scope: 'write',
+  home: 'tenant',
+  rateClass: 'execute',
+  isIdempotent: true,
+  summary: "Answer the planner's question and plan again",
+  request: { params: IdParam, body: { required: true, ...json(ResumeClarification, 'The answer') } },
+  responses: { ...planned, ...errors(DagNotFound, ClarificationNotAwaited, AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed) },
+})
+
+export const createExecute = defineRoute({
+  operationId: 'createExecute',
+  method: 'post',
+  path: '/create-execute',
+  tags,
+  scope: 'execute',
+  home: 'tenant',
+  rateClass: 'execute',
+  isIdempotent: true,
+  summary: 'Plan a goal and execute the plan',
+  request: { body: { required: true, ...json(CreateDag, 'The goal, and what goes along with it') } },
+  responses: {
+    202: json(z.union([ExecutingDag, ClarificationRequired]), 'It is running, or the planner asks a question first'),
+    ...planningErrors,
+  },
+})
+
+export const executeDefinition = defineRoute({
+  operationId: 'executeDefinition',
+  method: 'post',
+  path: '/dags/execute-definition',
+  tags,
+  scope: 'execute',
+  home: 'tenant',
+  rateClass: 'execute',
+  isIdempotent: true,
+  summary: 'Execute a plan that you bring',
+  request: { body: { required: true, ...json(ExecuteDefinition, 'The plan') } },
+  responses: { 202: json(StartedExecution, 'The execution'), ...errors(PlanInvalid, ProviderNotConfigured) },
+})
+
+export const listDags = defineRoute({
+  operationId: 'listDags',
+  method: 'get',
+  path: '/dags',
+  tags,
+  scope: 'read',
+  home: 'tenant',
+  summary: 'List DAGs, newest first',
+  request: { query: ListDagsQuery },
+  responses: { 200: json(pageOf(Dag).openapi('DagPage'), 'A page of DAGs') },
+})
+
+export const getDag = defineRoute({
+  operationId: 'getDag',
+  method: 'get',
+  path: '/dags/{id}',
+  tags,
+  scope: 'read',
+  home: 'tenant',
+  summary: 'Get a DAG with its plan',
+  request: { params: IdParam },
+  responses: { 200: json(Dag, 'The DAG'), ...errors(DagNotFound) },
+})
+
+export const updateDag = defineRoute({
+  operationId: 'updateDag',
+  method: 'patch',
+  path: '/dags/{id}',
+  tags,
+  scope: 'write',
+  home: 'tenant',
+  summary: 'Change title, parameters or plan; what is left out stays',
+  request: { params: IdParam, body: { required: true, ...json(UpdateDag, 'What to change') } },
+  responses: { 200: json(Dag, 'The DAG'), ...errors(DagNotFound, DagIsPlanning, PlanInvalid, ProviderNotConfigured) },
+})
+
+export const deleteDag = defineRoute({
+  operationId: 'deleteDag',
+  method: 'delete',
+  path: '/dags/{id}',
+  tags,
+  scope: 'write',
+  home: 'tenant',
+  summary: 'Delete a DAG that has no executions',
+  request: { params: IdParam },
+  responses: { 204: { description: 'Deleted' }, ...errors(DagNotFound, DagHasExecutions, DagIsPlanning) },
+})
+
+export const executeDag = defineRoute({
+  operationId: 'executeDag',
+  method: 'post',
+  path: '/dags/{id}/execute',
+  tags,
+  scope: 'execute',
+  home: 'tenant',
+  rateClass: 'execute',
+  isIdempotent: true,
+  summary: "Execute a DAG's plan",
+  request: { params: IdParam },
+  responses: {
+    202: json(StartedExecution, 'The execution; follow it with `followExecution`'),
+    ...errors(DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured),
+  },
+})

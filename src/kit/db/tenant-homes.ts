@@ -1,0 +1,107 @@
+import type { Databases } from './databases.ts'
+import type { TenantDb } from './tenant-tables.ts'
+
+/** A tenant's open database, held open until `release` is called. */
+export interface PinnedHome {
+  readonly db: TenantDb
+  release(): void
+  /** Holds it open once more, for what outlives the request; returns the release. */
+  hold(): () => void
+}
+
+interface Home {
+  readonly opening: Promise<TenantDb | null>
+  pins: number
+}
+
+/**
+ * The open tenant databases: the least recently used one nobody has pinned is closed when there are more than
+ * `capacity`. Whoever works with a tenant pins it, so it is never closed under anybody's hands.
+ */
+export class TenantHomes {
+  readonly #databases: Databases
+  readonly #capacity: number
+  readonly #homes = new Map<string, Home>()
+
+  constructor(databases: Databases, capacity: number) {
+    this.#databases = databases
+    this.#capacity = capacity
+  }
+
+  /** Opens (or finds open) the tenant's database; null when there is none. */
+  async pin(tenantId: string): Promise<PinnedHome | null> {
+    const home = this.#homes.get(tenantId) ?? { opening: this.#databases.openTenant(tenantId), pins: 0 }
+    this.#homes.delete(tenantId)
+    this.#homes.set(tenantId, home) // last in the map: most recently used
+    home.pins += 1
+    const db = await home.opening.catch((error: unknown) => {
+      this.#homes.delete(tenantId)
+      throw error
+    })
+    if (!db) {
+      this.#homes.delete(tenantId)
+      return null
+    }
+    if (this.#homes.size > this.#capacity) await this.#closeIdle()
+    const unpin = () => once(() => { home.pins -= 1 })
+    return {
+      db,
+      release: unpin(),
+      hold: () => {
+        home.pins += 1
+        return unpin()
+      },
+    }
+  }
+
+  /** Runs `work` with the tenant's database open. @throws when there is no such tenant */
+  async use<T>(tenantId: string, work: (db: TenantDb) => Promise<T>): Promise<T> {
+    const home = await this.pin(tenantId)
+    if (!home) throw new Error('no such tenant')
+    try {
+      return await work(home.db)
+    } finally {
+      home.release()
+    }
+  }
+
+  async create(tenantId: string): Promise<void> {
+    await this.#databases.createTenant(tenantId)
+  }
+
+  async remove(tenantId: string): Promise<void> {
+    await this.#close(tenantId)
+    await this.#databases.deleteTenant(tenantId)
+  }
+
+  async close(): Promise<void> {
+    for (const tenantId of [...this.#homes.keys()]) await this.#close(tenantId)
+  }
+
+  get openCount(): number {
+    return this.#homes.size
+  }
+
+  async #closeIdle(): Promise<void> {
+    for (const [tenantId, home] of this.#homes) {
+      if (this.#homes.size <= this.#capacity) return
+      if (home.pins === 0) await this.#close(tenantId)
+    }
+  }
+
+  async #close(tenantId: string): Promise<void> {
+    const home = this.#homes.get(tenantId)
+    this.#homes.delete(tenantId)
+    const db = await home?.opening.catch(() => null)
+    await db?.destroy()
+  }
+}
+
+function once(action: () => void): () => void {
+  let isDone = false
+  return () => {
+    if (isDone) return
+    isDone = true
+    action()
+  }
+}

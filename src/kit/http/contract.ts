@@ -1,0 +1,116 @@
+import { createRoute, type RouteConfig, z } from '@hono/zod-openapi'
+import type { Scope } from '../context.ts'
+import type { ErrorDeclaration } from '../errors.ts'
+import { ErrorBody } from './error-response.ts'
+import {
+  IdempotencyInProgress,
+  IdempotencyKeyReused,
+  InsufficientScope,
+  InvalidApiKey,
+  MalformedJson,
+  PayloadTooLarge,
+  RateLimited,
+  TenantSuspended,
+  Unauthenticated,
+  UnsupportedMediaType,
+  ValidationFailed,
+} from './errors.ts'
+import { STATUS_OF_KIND } from './statuses.ts'
+
+/** Which limit a call counts against, beside its key's. */
+export type RateClass = 'api' | 'auth' | 'execute'
+
+/** What our routes say beside OpenAPI's words. The guard in front of the handler is made from it. */
+export interface RouteDuties {
+  operationId: string
+  tags: string[]
+  summary: string
+  /** The scope the caller needs; `public` needs no credential. */
+  scope: Scope | 'public'
+  /** The database it lives on: `control` for the super admin, `tenant` for all else. Public routes have `none`. */
+  home: 'tenant' | 'control' | 'none'
+  rateClass?: RateClass
+  /** Takes an `Idempotency-Key`. */
+  isIdempotent?: boolean
+  /** Health checks are not counted against the caller's address. */
+  isUnlimited?: boolean
+}
+
+export type RouteContract = RouteConfig & RouteDuties
+
+/**
+ * Declares a route. Scope, home, operationId, tags and summary are required by type; the errors that follow from the
+ * declaration (401, 403, 429, a body's 400, 413 and 415) are documented by it and need not be listed.
+ *
+ * @throws at import when the declaration is not whole: a body that is optional or takes unknown fields
+ */
+export function defineRoute<P extends string, R extends Omit<RouteConfig, 'path'> & RouteDuties & { path: P }>(route: R) {
+  assertWhole(route)
+  const isOpen = route.scope === 'public'
+  const headers = route.isIdempotent ? { headers: IdempotencyHeader } : {}
+  return createRoute({
+    ...route,
+    request: { ...route.request, ...headers },
+    responses: { ...mergeErrors(route.responses, impliedErrors(route)), ...UNEXPECTED },
+    security: isOpen ? [] : [{ apiKey: [] as string[] }],
+    'x-scope': route.scope,
+    'x-rate-limit-class': route.isUnlimited ? 'none' : isOpen ? 'address' : (route.rateClass ?? 'api'),
+  } as unknown as R)
+}
+
+/** A JSON body or answer. */
+export function json<S extends z.ZodType>(schema: S, description: string) {
+  return { description, content: { 'application/json': { schema } } }
+}
+
+/** The answers for declared errors, by status. Errors that share a status share its answer. */
+export function errors(...declarations: ErrorDeclaration[]): Record<never, never> {
+  return mergeErrors({}, declarations)
+}
+
+const IdempotencyHeader = z.object({
+  'idempotency-key': z.string().min(1).max(255).optional().openapi({
+    description: 'Makes a repeat of this call safe: it answers what the first one made. Kept for 24 hours.',
+  }),
+})
+
+const UNEXPECTED = { 500: json(ErrorBody, '`internal_error`: something went wrong on our side.') }
+
+function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request'>): ErrorDeclaration[] {
+  const { request } = route
+  const implied: ErrorDeclaration[] = route.isUnlimited ? [] : [RateLimited]
+  if (route.scope !== 'public') implied.push(Unauthenticated, InvalidApiKey, InsufficientScope)
+  if (route.home === 'tenant') implied.push(TenantSuspended)
+  if (request?.params || request?.query || request?.body || route.isIdempotent) implied.push(ValidationFailed)
+  if (request?.body) implied.push(MalformedJson, PayloadTooLarge, UnsupportedMediaType)
+  if (route.isIdempotent) implied.push(IdempotencyKeyReused, IdempotencyInProgress)
+  return implied
+}
+
+type Responses = RouteConfig['responses']
+
+function mergeErrors(responses: Responses, declarations: ErrorDeclaration[]): Responses {
+  const merged: Responses = { ...responses }
+  for (const { kind, code, message } of declarations) {
+    const status = STATUS_OF_KIND[kind]
+    const line = `\`${code}\`: ${message}`
+    const before = merged[status] as { description: string } | undefined
+    const said = before?.description.split('\n\n') ?? []
+    if (!said.includes(line)) merged[status] = json(ErrorBody, [...said, line].join('\n\n'))
+  }
+  return merged
+}
+
+function assertWhole(route: RouteDuties & Pick<RouteConfig, 'request'>): void {
+  const body = route.request?.body
+  const problems: string[] = []
+  if (body && body.required !== true) problems.push('its body is not required: an empty request would pass unvalidated')
+  if (route.scope === 'public' && route.home !== 'none') problems.push('a public route has no home')
+  if (route.scope === 'super_admin' && route.home !== 'control') problems.push('the super admin is at home in control')
+  for (const media of Object.values(body?.content ?? {}) as { schema?: unknown }[]) {
+    if (media.schema instanceof z.ZodObject && !(media.schema.def.catchall instanceof z.ZodNever)) {
+      problems.push('its body takes unknown fields; use z.strictObject')
+    }
+  }
+  if (problems.length > 0) throw new Error(`${route.operationId}: ${problems.join('; ')}`)
+}

@@ -1,0 +1,90 @@
+import type { MiddlewareHandler } from 'hono'
+import type { ControlContext, Principal, Scope, TenantContext } from '../context.ts'
+import type { RouteContract } from './contract.ts'
+import type { Env, RequestContext } from './env.ts'
+import { InsufficientScope, Unauthenticated } from './errors.ts'
+import { type AddressLimit, keyLimiters, type RateLimits, setLimitHeaders } from './rate-limit.ts'
+
+/** Who is calling, with the database they are at home in held open until `release`. */
+export interface Entered<C> {
+  principal: Principal
+  context: C
+  release(): void
+}
+
+export interface GuardParts {
+  limits: RateLimits
+  addressLimit: AddressLimit
+  nowMs: () => number
+  /** Verifies a credential of a tenant's user or program. */
+  enterTenant(credential: string, address: string): Promise<Entered<TenantContext>>
+  /** Verifies a super-admin key. */
+  enterControl(credential: string, address: string): Promise<Entered<ControlContext>>
+}
+
+/**
+ * Makes what runs in front of each handler, from its contract alone: the credential is verified, its scope compared,
+ * its calls counted. There is no other way for a route to become reachable.
+ */
+export function guards(parts: GuardParts): (route: RouteContract) => MiddlewareHandler<Env>[] {
+  const limiters = keyLimiters(parts.limits, parts.nowMs)
+  return (route) => {
+    if (route.scope === 'public') return [anonymous(route, parts.addressLimit)]
+    const enter = route.home === 'control' ? enterControl(route, parts) : enterTenant(route, parts)
+    const special = route.rateClass && route.rateClass !== 'api' ? [limiters[route.rateClass]] : []
+    return [enter, limiters.api, ...special, admit(route)]
+  }
+}
+
+function anonymous(route: RouteContract, addressLimit: AddressLimit): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    c.set('operationId', route.operationId)
+    if (!route.isUnlimited) addressLimit.count(c.var.clientAddress)
+    await next()
+  }
+}
+
+function enterTenant(route: RouteContract, parts: GuardParts): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    c.set('operationId', route.operationId)
+    const entered = await parts.enterTenant(credentialOf(c, parts.addressLimit), c.var.clientAddress)
+    try {
+      c.set('principal', entered.principal)
+      c.set('tenant', entered.context)
+      await next()
+    } finally {
+      entered.release()
+    }
+  }
+}
+
+function enterControl(route: RouteContract, parts: GuardParts): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    c.set('operationId', route.operationId)
+    const entered = await parts.enterControl(credentialOf(c, parts.addressLimit), c.var.clientAddress)
+    c.set('principal', entered.principal)
+    c.set('control', entered.context)
+    await next()
+  }
+}
+
+/** Comes after the limits, so that calls refused for their scope count too. */
+function admit(route: RouteContract): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    setLimitHeaders(c)
+    const { scopes } = c.var.principal
+    if (!scopes.includes(route.scope as Scope)) {
+      throw new InsufficientScope({ required: route.scope, granted: [...scopes] })
+    }
+    await next()
+  }
+}
+
+const BEARER = /^Bearer +(\S+)$/i
+
+function credentialOf(c: RequestContext, addressLimit: AddressLimit): string {
+  const match = BEARER.exec(c.req.header('authorization') ?? '')
+  if (match) return match[1] as string
+  addressLimit.count(c.var.clientAddress)
+  throw new Unauthenticated()
+}

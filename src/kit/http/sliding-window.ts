@@ -1,0 +1,69 @@
+import type { ClientRateLimitInfo, Store } from 'hono-rate-limiter'
+import type { Env } from './env.ts'
+
+const SWEEP_EVERY = 10_000
+
+/**
+ * An exact sliding window in memory: never more than `limit` calls in any stretch of `windowMs`, at no matter which
+ * edge. A refused call is not recorded, so a caller that keeps trying still gets through when its time has come.
+ * The key carries the limit (see `windowKey`), because the store's contract has no other place for it.
+ */
+export class SlidingWindow implements Store<Env> {
+  readonly #windowMs: number
+  readonly #now: () => number
+  readonly #calls = new Map<string, number[]>()
+  #untilSweep = SWEEP_EVERY
+
+  constructor(windowMs: number, now: () => number) {
+    this.#windowMs = windowMs
+    this.#now = now
+  }
+
+  increment(key: string): ClientRateLimitInfo {
+    const now = this.#now()
+    const limit = Number(key.slice(0, key.indexOf(':')))
+    const calls = this.#current(key, now)
+    const isAllowed = calls.length < limit
+    if (isAllowed) calls.push(now)
+    this.#sweepNowAndThen(now)
+    // With a limit of 0 there is no call to wait for; a whole window says "not soon".
+    const resetTime = new Date((calls[0] ?? now) + this.#windowMs)
+    return { totalHits: isAllowed ? calls.length : limit + 1, resetTime }
+  }
+
+  /** Takes back the latest call. */
+  decrement(key: string): void {
+    this.#calls.get(key)?.pop()
+  }
+
+  resetKey(key: string): void {
+    this.#calls.delete(key)
+  }
+
+  #current(key: string, now: number): number[] {
+    const known = this.#calls.get(key)
+    if (!known) {
+      const calls: number[] = []
+      this.#calls.set(key, calls)
+      return calls
+    }
+    let passed = 0
+    while (passed < known.length && (known[passed] as number) <= now - this.#windowMs) passed += 1
+    if (passed > 0) known.splice(0, passed)
+    return known
+  }
+
+  /** Forgets callers that stopped calling; no timer, because a Worker allows none outside a request. */
+  #sweepNowAndThen(now: number): void {
+    this.#untilSweep -= 1
+    if (this.#untilSweep > 0) return
+    this.#untilSweep = SWEEP_EVERY
+    for (const [key, calls] of this.#calls) {
+      if ((calls.at(-1) ?? 0) <= now - this.#windowMs) this.#calls.delete(key)
+    }
+  }
+}
+
+export function windowKey(limit: number, subject: string): string {
+  return `${limit}:${subject}`
+}
