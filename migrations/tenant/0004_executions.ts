@@ -65,11 +65,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       .addColumn('updated_at', 'text', (c) => c.notNull())
       .addUniqueConstraint('sub_steps_task', ['execution_id', 'task_id']),
   ).execute()
-  await db.schema
-    .createIndex('sub_steps_by_execution')
-    .on('sub_steps')
-    .columns(['execution_id', 'position'])
-    .execute()
+  await db.schema.createIndex('sub_steps_by_execution').on('sub_steps').columns(['execution_id', 'position']).execute()
 
   await db.schema
     .createTable('execution_events')

@@ -1,13 +1,13 @@
+import type { PlanningAttempt } from './dags.ts'
 import { ExecutionNotFound } from './errors.ts'
 import type { ExecutionStatus } from './executions.ts'
+import { PRICE_VERSION } from './models/prices.ts'
 import type { DesiAgentParts } from './parts.ts'
 import { findDag } from './store/dags.ts'
 import { findExecution } from './store/executions.ts'
 import { listCallsOfExecution, type ModelCallRow } from './store/model-calls.ts'
 import { listSubSteps, type SubStep } from './store/sub-steps.ts'
 import { addUsage, NO_USAGE, type TokenUsage } from './usage.ts'
-import type { PlanningAttempt } from './dags.ts'
-import { PRICE_VERSION } from './models/prices.ts'
 
 interface Spent {
   usage: TokenUsage
@@ -74,7 +74,10 @@ export function costsOf({ db }: DesiAgentParts) {
 
 export function spentOn(parts: readonly Spent[]): Spent {
   return parts.reduce<Spent>(
-    (sum, part) => ({ usage: addUsage(sum.usage, part.usage), costUsdMicros: add(sum.costUsdMicros, part.costUsdMicros) }),
+    (sum, part) => ({
+      usage: addUsage(sum.usage, part.usage),
+      costUsdMicros: add(sum.costUsdMicros, part.costUsdMicros),
+    }),
     { usage: NO_USAGE, costUsdMicros: 0 },
   )
 }

@@ -1,14 +1,25 @@
-import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import { type Agent, resolveAgent } from './agents.ts'
 import {
-  ClarificationNotAwaited, DagHasExecutions, DagIsPlanning, DagNotExecutable, DagNotFound, PlanInvalid,
+  ClarificationNotAwaited,
+  DagHasExecutions,
+  DagIsPlanning,
+  DagNotExecutable,
+  DagNotFound,
+  PlanInvalid,
 } from './errors.ts'
 import { type NewExecution, newExecution, startExecution } from './executor/start.ts'
 import type { DesiAgentParts } from './parts.ts'
 import type { DecomposerJob } from './planner/decomposer-job.ts'
-import { type AttemptReason, type PlanningCall, type PlanningOutcome, planGoal, titleFromGoal } from './planner/plan-goal.ts'
+import {
+  type AttemptReason,
+  type PlanningCall,
+  type PlanningOutcome,
+  planGoal,
+  titleFromGoal,
+} from './planner/plan-goal.ts'
 import { type PlanScope, validatePlan } from './planner/validate-plan.ts'
 import { listActiveAgents } from './store/agents.ts'
 import * as store from './store/dags.ts'
@@ -133,7 +144,10 @@ export function dagsOf(parts: DesiAgentParts) {
      *
      * @returns the execution's id is null when there is nothing to execute
      */
-    async createAndExecute(input: NewDag, onPlanned: OnPlanned = async () => {}): Promise<{ dag: Dag; executionId: string | null }> {
+    async createAndExecute(
+      input: NewDag,
+      onPlanned: OnPlanned = async () => {},
+    ): Promise<{ dag: Dag; executionId: string | null }> {
       const execution = newExecution(parts)
       await execution.announce()
       const dag = await this.create(input, async (tx, dagId) => {
@@ -157,7 +171,13 @@ export function dagsOf(parts: DesiAgentParts) {
       const planner = await resolveAgent(db, dag.agentName ?? 'planner')
       const clarifications = [...dag.clarifications, { question: dag.clarificationQuery ?? '', answer }]
       await parts.directory.putDueWork('planning', id, nowIso())
-      const isMine = await store.updateDag(db, id, { status: 'planning', clarifications }, nowIso(), 'clarification_required')
+      const isMine = await store.updateDag(
+        db,
+        id,
+        { status: 'planning', clarifications },
+        nowIso(),
+        'clarification_required',
+      )
       if (!isMine) throw new ClarificationNotAwaited({ status: 'planning' })
       return plan({ ...dag, clarifications }, planner, onPlanned)
     },
@@ -173,7 +193,12 @@ export function dagsOf(parts: DesiAgentParts) {
         change.params = patch.params
       }
       if (patch.plan !== undefined) {
-        Object.assign(change, { plan: await validated(patch.plan), status: 'success', clarificationQuery: null, error: null })
+        Object.assign(change, {
+          plan: await validated(patch.plan),
+          status: 'success',
+          clarificationQuery: null,
+          error: null,
+        })
       }
       if (!(await store.updateDag(db, id, change, nowIso(), dag.status))) throw new DagIsPlanning()
       return this.get(id)
@@ -213,10 +238,14 @@ export function dagsOf(parts: DesiAgentParts) {
      *
      * @throws PlanInvalid, ProviderNotConfigured
      */
-    async executeDefinition(input: Definition, onStarted: OnPlanned = async () => {}): Promise<{ dagId: string; executionId: string }> {
+    async executeDefinition(
+      input: Definition,
+      onStarted: OnPlanned = async () => {},
+    ): Promise<{ dagId: string; executionId: string }> {
       shared.models.resolve(input)
       const given = await validated(input.definition)
-      if (given.clarification_needed) throw new PlanInvalid({ problems: ['A definition that asks for clarification cannot be executed.'] })
+      if (given.clarification_needed)
+        throw new PlanInvalid({ problems: ['A definition that asks for clarification cannot be executed.'] })
       const dag = definitionDag(input, given)
       const executionId = await startExecution(parts, async (tx, execution) => {
         await store.insertDag(tx, dag)
@@ -228,7 +257,10 @@ export function dagsOf(parts: DesiAgentParts) {
 
     /** Ends the planning that a process died in. Found through `due_work` at the next start. */
     async interrupt(id: string): Promise<void> {
-      const error = { code: 'interrupted', message: 'The server stopped while this goal was being planned. Create it again.' }
+      const error = {
+        code: 'interrupted',
+        message: 'The server stopped while this goal was being planned. Create it again.',
+      }
       await store.updateDag(db, id, { status: 'failed', error }, nowIso(), 'planning')
       await parts.directory.removeDueWork('planning', id)
     },
@@ -304,11 +336,19 @@ export function dagsOf(parts: DesiAgentParts) {
 
   async function askPlanner(dag: Dag, planner: Agent, attempts: PlanningAttempt[]): Promise<PlanningOutcome> {
     const titler = await resolveAgent(db, 'titler')
-    const [scope, inputs, agents] = await Promise.all([planScope(planner), store.listDagInputs(db, dag.id), listActiveAgents(db)])
+    const [scope, inputs, agents] = await Promise.all([
+      planScope(planner),
+      store.listDagInputs(db, dag.id),
+      listActiveAgents(db),
+    ])
     const brief = {
       goalText: dag.goalText,
       inputs,
-      tools: describeTools(planner.allowedTools).map(({ name, description, parameters }) => ({ name, description, parameters })),
+      tools: describeTools(planner.allowedTools).map(({ name, description, parameters }) => ({
+        name,
+        description,
+        parameters,
+      })),
       agents: agents.filter(({ name }) => !['planner', 'titler', 'synthesizer'].includes(name)),
       clarifications: dag.clarifications,
       today: nowIso().slice(0, 10),
@@ -365,7 +405,11 @@ function changeBy(outcome: PlanningOutcome): store.DagChange {
     case 'clarification_required':
       return { status: 'clarification_required', plan: outcome.plan, clarificationQuery: outcome.query }
     case 'validation_error': {
-      const error = { code: 'plan_invalid', message: 'No valid plan came out of three attempts.', problems: outcome.problems }
+      const error = {
+        code: 'plan_invalid',
+        message: 'No valid plan came out of three attempts.',
+        problems: outcome.problems,
+      }
       return { status: 'validation_error', error }
     }
     case 'failed':

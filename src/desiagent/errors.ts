@@ -1,7 +1,11 @@
 import { z } from 'zod'
 import { defineError } from '#kit/errors.ts'
 
-export const AgentNotFound = defineError({ code: 'agent_not_found', kind: 'not_found', message: 'There is no such agent.' })
+export const AgentNotFound = defineError({
+  code: 'agent_not_found',
+  kind: 'not_found',
+  message: 'There is no such agent.',
+})
 
 export const AgentVersionTaken = defineError({
   code: 'agent_version_taken',
@@ -106,4 +110,8 @@ export const ArtifactNotFound = defineError({
   message: 'There is no such artifact.',
 })
 
-export const ToolNotFound = defineError({ code: 'tool_not_found', kind: 'not_found', message: 'There is no such tool.' })
+export const ToolNotFound = defineError({
+  code: 'tool_not_found',
+  kind: 'not_found',
+  message: 'There is no such tool.',
+})

@@ -31,7 +31,12 @@ export const ExecutionEvent = z.discriminatedUnion('type', [
   event('execution:synthesis_completed', { durationMs }),
   failure('execution:suspended', {}),
   event('execution:cancelled', {}),
-  event('execution:completed', { status: z.enum(['completed', 'partial']), completedTasks: count, failedTasks: count, durationMs }),
+  event('execution:completed', {
+    status: z.enum(['completed', 'partial']),
+    completedTasks: count,
+    failedTasks: count,
+    durationMs,
+  }),
   failure('execution:failed', { completedTasks: count, failedTasks: count }),
 ])
 export type ExecutionEvent = z.infer<typeof ExecutionEvent>

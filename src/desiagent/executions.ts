@@ -1,6 +1,12 @@
 import type { Page, PageRequest } from '#kit/db/page.ts'
 import { transaction } from '#kit/db/transaction.ts'
-import { ArtifactNotFound, ExecutionActive, ExecutionEnded, ExecutionNotFound, ExecutionNotResumable } from './errors.ts'
+import {
+  ArtifactNotFound,
+  ExecutionActive,
+  ExecutionEnded,
+  ExecutionNotFound,
+  ExecutionNotResumable,
+} from './errors.ts'
 import type { ExecutionEvent } from './events.ts'
 import { runExecution } from './executor/run-execution.ts'
 import type { DesiAgentParts } from './parts.ts'
@@ -12,7 +18,15 @@ import { NOTHING_USED } from './store/usage-columns.ts'
 import type { TokenUsage } from './usage.ts'
 
 export const EXECUTION_STATUSES = [
-  'pending', 'running', 'waiting', 'paused', 'suspended', 'completed', 'partial', 'failed', 'cancelled',
+  'pending',
+  'running',
+  'waiting',
+  'paused',
+  'suspended',
+  'completed',
+  'partial',
+  'failed',
+  'cancelled',
 ] as const
 export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number]
 
@@ -66,7 +80,8 @@ export function executionsOf(parts: DesiAgentParts) {
   const nowIso = () => shared.now().toISOString()
 
   return {
-    list: (filter: ExecutionFilter, page: PageRequest): Promise<Page<Execution>> => store.listExecutions(db, filter, page),
+    list: (filter: ExecutionFilter, page: PageRequest): Promise<Page<Execution>> =>
+      store.listExecutions(db, filter, page),
 
     /** @throws ExecutionNotFound */
     async get(id: string): Promise<Execution> {

@@ -24,7 +24,9 @@ export function planningMessage(brief: PlanningBrief): string {
   return [
     tag('goal', brief.goalText),
     ...brief.clarifications.map(({ question, answer }) => tag('clarification', `Q: ${question}\nA: ${answer}`)),
-    ...brief.inputs.map((input) => `<input name="${attribute(input.name)}" type="${input.contentType}" bytes="${input.sizeBytes}"/>`),
+    ...brief.inputs.map(
+      (input) => `<input name="${attribute(input.name)}" type="${input.contentType}" bytes="${input.sizeBytes}"/>`,
+    ),
     tag('tools', brief.tools.map((tool) => JSON.stringify(tool)).join('\n')),
     tag('agents', brief.agents.map((agent) => JSON.stringify(agent)).join('\n')),
     tag('today', brief.today),
@@ -92,4 +94,3 @@ function tag(name: string, content: string): string {
 function attribute(text: string): string {
   return text.replaceAll('"', "'").replaceAll('\n', ' ')
 }
-

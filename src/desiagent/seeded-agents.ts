@@ -38,5 +38,15 @@ function seeded(
   constraints: AgentFields['constraints'],
 ): AgentFields {
   const version = '1.0.0'
-  return { name, version, description, systemPrompt, constraints, provider: null, model: null, allowedTools: null, metadata: {} }
+  return {
+    name,
+    version,
+    description,
+    systemPrompt,
+    constraints,
+    provider: null,
+    model: null,
+    allowedTools: null,
+    metadata: {},
+  }
 }

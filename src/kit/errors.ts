@@ -44,7 +44,11 @@ interface ThrowOptions {
 }
 
 export interface ErrorClass<Details> extends ErrorDeclaration {
-  new (...args: unknown extends Details ? [details?: null, options?: ThrowOptions] : [details: Details, options?: ThrowOptions]): ProductError
+  new (
+    ...args: unknown extends Details
+      ? [details?: null, options?: ThrowOptions]
+      : [details: Details, options?: ThrowOptions]
+  ): ProductError
 }
 
 /**

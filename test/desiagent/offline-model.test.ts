@@ -485,7 +485,7 @@ describe('as a language model', () => {
     const whole = await model.doGenerate(options)
     expect(await createOfflineModel().doGenerate(options)).toEqual(whole)
     const { stream } = await model.doStream(options)
-    const parts = await Array.fromAsync(stream)
+    const parts = await collect(stream)
     expect(parts.map(({ type }) => type).filter((type, i, all) => type !== all[i - 1])).toEqual([
       'stream-start',
       'text-start',
@@ -595,3 +595,9 @@ describe('any input', () => {
     expect(performance.now() - started).toBeLessThan(5_000)
   })
 })
+
+async function collect<T>(stream: ReadableStream<T>): Promise<T[]> {
+  const parts: T[] = []
+  for await (const part of stream) parts.push(part)
+  return parts
+}

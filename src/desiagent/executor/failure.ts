@@ -24,7 +24,8 @@ export function classify(error: unknown, stop: AbortSignal, log: Log): Failure {
   if (error instanceof ToolError) return ofTool(error)
   if (error instanceof ProviderNotConfigured) return { kind: 'curable', code: error.code, message: error.message }
   if (error instanceof AgentNotFound) return { kind: 'final', code: error.code, message: error.message }
-  if (error instanceof UnresolvedReference) return { kind: 'final', code: 'unresolved_reference', message: error.message }
+  if (error instanceof UnresolvedReference)
+    return { kind: 'final', code: 'unresolved_reference', message: error.message }
   log.error({ err: error }, 'unexpected error in a sub-step')
   return { kind: 'final', code: 'internal_error', message: 'Something went wrong on our side.' }
 }

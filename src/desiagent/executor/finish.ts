@@ -55,7 +55,12 @@ async function ask(run: Run, calls: CallRecord[]): Promise<string> {
     idempotencyKey: `${execution.id}/synthesis/${execution.retryCount}`,
     signal: run.stop,
   }
-  const outcome = await callModel(models.resolve(params, agent), request, agent.constraints?.timeoutMs ?? settings.stepTimeoutMs, now)
+  const outcome = await callModel(
+    models.resolve(params, agent),
+    request,
+    agent.constraints?.timeoutMs ?? settings.stepTimeoutMs,
+    now,
+  )
   calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
   return outcome.answer.text

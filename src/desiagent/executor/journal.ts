@@ -78,5 +78,14 @@ export class Journal {
   }
 }
 
-const ANY_STATUS = ['pending', 'running', 'waiting', 'paused', 'suspended', 'completed', 'partial', 'failed', 'cancelled'] as const
-
+const ANY_STATUS = [
+  'pending',
+  'running',
+  'waiting',
+  'paused',
+  'suspended',
+  'completed',
+  'partial',
+  'failed',
+  'cancelled',
+] as const

@@ -64,17 +64,34 @@ async function noteRetry(run: Run, step: SubStep, failure: Failure, yielded: Yie
   })
 }
 
-async function complete(run: Run, step: SubStep, startedAt: Date, result: unknown, calls: LedgerEntry[], yielded: Yield): Promise<void> {
+async function complete(
+  run: Run,
+  step: SubStep,
+  startedAt: Date,
+  result: unknown,
+  calls: LedgerEntry[],
+  yielded: Yield,
+): Promise<void> {
   const completedAt = run.parts.shared.now()
   const durationMs = completedAt.getTime() - startedAt.getTime()
   step.status = 'completed'
   step.result = result
   const { id, taskId, attempt: made } = step
-  const change = { status: step.status, result, error: null, attempt: made, completedAt: completedAt.toISOString(), durationMs }
+  const change = {
+    status: step.status,
+    result,
+    error: null,
+    attempt: made,
+    completedAt: completedAt.toISOString(),
+    durationMs,
+  }
   await run.journal.commit({
     execution: { completed: 1 },
     step: { id, change: { ...change, ...modelOf(calls) } },
-    events: [{ type: 'execution:task_completed', data: { taskId, durationMs } }, ...run.waves.end(completedAt.getTime())],
+    events: [
+      { type: 'execution:task_completed', data: { taskId, durationMs } },
+      ...run.waves.end(completedAt.getTime()),
+    ],
     calls,
     artifacts: yielded.artifacts,
   })
@@ -88,7 +105,13 @@ async function fail(run: Run, step: SubStep, startedAt: Date, failure: Failure, 
   step.error = error
   const reason = `It depends on task ${step.taskId}, which failed.`
   const skipped = run.skipDependantsOf(step, reason)
-  const change = { status: step.status, error, attempt: step.attempt, completedAt: completedAt.toISOString(), durationMs }
+  const change = {
+    status: step.status,
+    error,
+    attempt: step.attempt,
+    completedAt: completedAt.toISOString(),
+    durationMs,
+  }
   await run.journal.commit({
     execution: { failed: 1, skipped: skipped.length },
     step: { id: step.id, change: { ...change, ...modelOf(calls) } },
@@ -122,7 +145,12 @@ function modelOf(calls: readonly CallRecord[]): { provider?: string; model?: str
   return last ? { provider: last.provider, model: last.model } : {}
 }
 
-export function ledger(run: Run, purpose: CallPurpose, step: SubStep | null, calls: readonly CallRecord[]): LedgerEntry[] {
+export function ledger(
+  run: Run,
+  purpose: CallPurpose,
+  step: SubStep | null,
+  calls: readonly CallRecord[],
+): LedgerEntry[] {
   const { execution, parts } = run
   return calls.map((call, index) => ({
     ...call,

@@ -51,7 +51,7 @@ export class Run {
     try {
       await this.#runSteps()
       if (this.#unexpected !== null) throw this.#unexpected
-      if (!this.stop.aborted) await finish(this, this.#cure)
+      if (!this.stop.aborted && !this.#isCutShort()) await finish(this, this.#cure)
     } catch (error) {
       if (!(error instanceof LeaseLost)) throw error
     } finally {
@@ -95,9 +95,14 @@ export class Run {
   #startReady(): void {
     const room = () => this.#inFlight.size < this.parts.shared.settings.maxParallelSubSteps
     for (const step of this.steps) {
-      if (!room() || this.stop.aborted || this.#cure || this.#unexpected) return
+      if (!room() || this.stop.aborted || this.parts.shared.running.isDraining || this.#cure || this.#unexpected) return
       if (step.status === 'pending' && this.#isReady(step)) this.#start(step)
     }
+  }
+
+  /** The process is going down and there are steps left: the next incarnation runs them. */
+  #isCutShort(): boolean {
+    return this.parts.shared.running.isDraining && this.steps.some(({ status }) => status === 'pending')
   }
 
   #isReady(step: SubStep): boolean {

@@ -2,7 +2,7 @@
 export class RunningExecutions {
   readonly owner: string
   readonly #stops = new Map<string, AbortController>()
-  #isStopping = false
+  #isDraining = false
 
   /** @param owner  unique to this incarnation of the process */
   constructor(owner: string) {
@@ -11,7 +11,7 @@ export class RunningExecutions {
 
   /** Claims the right to run it in this process; null when it is running here already or the process is stopping. */
   begin(executionId: string): AbortController | null {
-    if (this.#isStopping || this.#stops.has(executionId)) return null
+    if (this.#isDraining || this.#stops.has(executionId)) return null
     const stop = new AbortController()
     this.#stops.set(executionId, stop)
     return stop
@@ -26,9 +26,18 @@ export class RunningExecutions {
     this.#stops.get(executionId)?.abort()
   }
 
-  /** Aborts all and lets none begin: the process is going down, and each stays resumable. */
+  /** From now on nothing begins, neither an execution nor a sub-step; what is in flight may finish. */
+  drain(): void {
+    this.#isDraining = true
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
+  /** Aborts all calls in flight: the process is going down, and each execution stays resumable. */
   stopAll(): void {
-    this.#isStopping = true
+    this.drain()
     for (const stop of this.#stops.values()) stop.abort()
   }
 

@@ -54,7 +54,13 @@ export async function startExecution(
   return execution.id
 }
 
-async function insertRows(tx: TenantDb, id: string, order: ExecutionOrder, newId: () => string, now: Date): Promise<void> {
+async function insertRows(
+  tx: TenantDb,
+  id: string,
+  order: ExecutionOrder,
+  newId: () => string,
+  now: Date,
+): Promise<void> {
   const { dag, plan, inputs } = order
   const at = now.toISOString()
   const depths = waves(plan.sub_tasks)

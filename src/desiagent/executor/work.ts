@@ -33,7 +33,8 @@ const MAX_RESULT_BYTES = 1_000_000
 export async function perform(work: StepWork): Promise<unknown> {
   const result = work.step.actionType === 'tool' ? await useTool(work) : await askAgent(work)
   const size = JSON.stringify(result ?? null).length
-  if (size > MAX_RESULT_BYTES) throw new ToolError('result_too_large', `The result has more than ${MAX_RESULT_BYTES} bytes.`)
+  if (size > MAX_RESULT_BYTES)
+    throw new ToolError('result_too_large', `The result has more than ${MAX_RESULT_BYTES} bytes.`)
   return result
 }
 
@@ -52,7 +53,10 @@ async function useTool(work: StepWork): Promise<unknown> {
   const input = tool.parameters.safeParse(params)
   if (!input.success) {
     const [issue] = input.error.issues
-    throw new ToolError('bad_parameters', `${tool.name} cannot take these parameters: ${issue?.path.join('.')} ${issue?.message}`)
+    throw new ToolError(
+      'bad_parameters',
+      `${tool.name} cannot take these parameters: ${issue?.path.join('.')} ${issue?.message}`,
+    )
   }
   return tool.run(input.data, toolUse(work))
 }
@@ -72,14 +76,21 @@ function toolUse(work: StepWork): ToolUse {
     progress: work.progress,
     async askModel(prompt, material) {
       const agent = await resolveAgent(parts.db, 'inference')
-      const messages = material === null ? [prompt] : [prompt, resultsMessage([{ taskId: 'data', description: 'data', result: material }])]
+      const messages =
+        material === null
+          ? [prompt]
+          : [prompt, resultsMessage([{ taskId: 'data', description: 'data', result: material }])]
       return ask(work, agent, messages)
     },
   }
 }
 
 /** Calls the agent's model once; what it cost is noted whatever comes of it. */
-async function ask({ parts, params, step, yielded, stop }: StepWork, agent: Agent, messages: string[]): Promise<string> {
+async function ask(
+  { parts, params, step, yielded, stop }: StepWork,
+  agent: Agent,
+  messages: string[],
+): Promise<string> {
   const { models, settings, now } = parts.shared
   const request: ModelRequest = {
     task: 'answer',
@@ -92,7 +103,12 @@ async function ask({ parts, params, step, yielded, stop }: StepWork, agent: Agen
     idempotencyKey: `${step.executionId}/${step.taskId}/${step.retry}`,
     signal: stop,
   }
-  const outcome = await callModel(models.resolve(params, agent), request, agent.constraints?.timeoutMs ?? settings.stepTimeoutMs, now)
+  const outcome = await callModel(
+    models.resolve(params, agent),
+    request,
+    agent.constraints?.timeoutMs ?? settings.stepTimeoutMs,
+    now,
+  )
   yielded.calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
   return outcome.answer.text
@@ -103,7 +119,9 @@ function filesOf({ parts, step, yielded }: StepWork): ExecutionFiles {
   const { blobs, newId, now } = parts.shared
   return {
     async read(name) {
-      const file = yielded.artifacts.find((artifact) => artifact.name === name) ?? (await findArtifact(parts.db, step.executionId, name))
+      const file =
+        yielded.artifacts.find((artifact) => artifact.name === name) ??
+        (await findArtifact(parts.db, step.executionId, name))
       const bytes = file && (await blobs.get(file.blobKey))
       return bytes ? { name, contentType: file.contentType, bytes } : null
     },
@@ -113,7 +131,14 @@ function filesOf({ parts, step, yielded }: StepWork): ExecutionFiles {
       await blobs.put(blobKey, bytes)
       const { executionId } = step
       yielded.artifacts.push({
-        id, executionId, name, origin: 'output', contentType, sizeBytes: bytes.byteLength, blobKey, createdAt: now().toISOString(),
+        id,
+        executionId,
+        name,
+        origin: 'output',
+        contentType,
+        sizeBytes: bytes.byteLength,
+        blobKey,
+        createdAt: now().toISOString(),
       })
     },
     names: () => listArtifactNames(parts.db, step.executionId),

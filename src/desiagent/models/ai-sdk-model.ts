@@ -36,7 +36,10 @@ async function generate(model: LanguageModelV4, provider: string, request: Model
   }
   try {
     const answer = output
-      ? await generateText({ ...settings, output: Output.object({ schema: jsonSchema(output.schema), name: output.name }) })
+      ? await generateText({
+          ...settings,
+          output: Output.object({ schema: jsonSchema(output.schema), name: output.name }),
+        })
       : await generateText(settings)
     return usable(answer.text, answer.usage, answer.finishReason)
   } catch (error) {
@@ -72,20 +75,28 @@ function asModelError(error: unknown, signal: AbortSignal): ModelError {
   if (!APICallError.isInstance(error)) return new ModelError('cut', 'The connection to the model broke.', null)
   const { statusCode } = error
   if (statusCode === undefined) return new ModelError('cut', 'The model provider could not be reached.', null)
-  if (statusCode < 300) return new ModelError('unusable_answer', 'The model answered with something that cannot be read.', null)
+  if (statusCode < 300)
+    return new ModelError('unusable_answer', 'The model answered with something that cannot be read.', null)
   return refused(error, statusCode)
 }
 
 /** The provider answered with an error: nothing was counted. */
 function refused(error: APICallError, statusCode: number): ModelError {
-  if (statusCode === 401 || statusCode === 403) return new ModelError('key_refused', 'The model provider refused our key.', NO_USAGE)
+  if (statusCode === 401 || statusCode === 403)
+    return new ModelError('key_refused', 'The model provider refused our key.', NO_USAGE)
   if (statusCode === 402 || isOutOfQuota(error)) {
-    return new ModelError('quota_exhausted', "The account at the model provider is used up.", NO_USAGE)
+    return new ModelError('quota_exhausted', 'The account at the model provider is used up.', NO_USAGE)
   }
   const retryAfterMs = retryAfter(error.responseHeaders)
-  if (statusCode === 429) return new ModelError('rate_limited', 'The model provider is limiting our calls.', NO_USAGE, retryAfterMs)
+  if (statusCode === 429)
+    return new ModelError('rate_limited', 'The model provider is limiting our calls.', NO_USAGE, retryAfterMs)
   if (statusCode >= 500 || statusCode === 408) {
-    return new ModelError('server_error', `The model provider failed with status ${statusCode}.`, NO_USAGE, retryAfterMs)
+    return new ModelError(
+      'server_error',
+      `The model provider failed with status ${statusCode}.`,
+      NO_USAGE,
+      retryAfterMs,
+    )
   }
   return new ModelError('bad_request', `The model provider refused the request with status ${statusCode}.`, NO_USAGE)
 }

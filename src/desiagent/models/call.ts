@@ -15,7 +15,9 @@ export interface CallRecord {
   createdAt: string
 }
 
-export type CallOutcome = { ok: true; answer: ModelAnswer; call: CallRecord } | { ok: false; error: ModelError; call: CallRecord }
+export type CallOutcome =
+  | { ok: true; answer: ModelAnswer; call: CallRecord }
+  | { ok: false; error: ModelError; call: CallRecord }
 
 /** Calls a model, at most for `timeoutMs`, and says in any case what it cost. */
 export async function callModel(
@@ -46,7 +48,8 @@ export async function callModel(
 }
 
 function asModelError(thrown: unknown, timeout: AbortSignal, stop: AbortSignal, timeoutMs: number): ModelError {
-  if (timeout.aborted && !stop.aborted) return new ModelError('timeout', `The model gave no answer within ${timeoutMs} ms.`, null)
+  if (timeout.aborted && !stop.aborted)
+    return new ModelError('timeout', `The model gave no answer within ${timeoutMs} ms.`, null)
   if (thrown instanceof ModelError) return thrown
   throw thrown
 }

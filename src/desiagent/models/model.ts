@@ -74,4 +74,10 @@ export class ModelError extends Error {
   }
 }
 
-const PASSING: ReadonlySet<ModelErrorCode> = new Set(['rate_limited', 'server_error', 'cut', 'timeout', 'unusable_answer'])
+const PASSING: ReadonlySet<ModelErrorCode> = new Set([
+  'rate_limited',
+  'server_error',
+  'cut',
+  'timeout',
+  'unusable_answer',
+])

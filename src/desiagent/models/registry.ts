@@ -110,5 +110,7 @@ function connect(provider: Exclude<ProviderName, 'offline'>, modelId: string, ac
 
 function compatible(name: string, modelId: string, apiKey: string, baseURL: string): LanguageModelV4 {
   const headers = apiKey === '' ? {} : { apiKey }
-  return createOpenAICompatible({ name, baseURL, ...headers, includeUsage: true, supportsStructuredOutputs: true })(modelId)
+  return createOpenAICompatible({ name, baseURL, ...headers, includeUsage: true, supportsStructuredOutputs: true })(
+    modelId,
+  )
 }

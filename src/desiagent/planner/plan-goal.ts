@@ -40,7 +40,10 @@ export interface PlanningWork {
   signal: AbortSignal
 }
 
-const PLAN_OUTPUT = { name: 'DecomposerJob', schema: z.toJSONSchema(DecomposerJob, { io: 'input' }) as Record<string, unknown> }
+const PLAN_OUTPUT = {
+  name: 'DecomposerJob',
+  schema: z.toJSONSchema(DecomposerJob, { io: 'input' }) as Record<string, unknown>,
+}
 
 /**
  * Turns a goal into a valid plan or a question. What is wrong with a plan is told to the model, which may try again:
@@ -119,7 +122,9 @@ export function titleFromGoal(goalText: string): string {
   return line.length <= 60 ? line : `${line.slice(0, 59).trimEnd()}…`
 }
 
-type Answered = { ok: true; text: string; record(errorMessage: string | null): Promise<void> } | { ok: false; error: ModelError }
+type Answered =
+  | { ok: true; text: string; record(errorMessage: string | null): Promise<void> }
+  | { ok: false; error: ModelError }
 
 async function ask(
   work: PlanningWork,
@@ -140,7 +145,12 @@ async function ask(
     signal: work.signal,
   }
   for (let failed = 0; ; ) {
-    const outcome = await callModel(model, request, agent.constraints?.timeoutMs ?? shared.settings.stepTimeoutMs, shared.now)
+    const outcome = await callModel(
+      model,
+      request,
+      agent.constraints?.timeoutMs ?? shared.settings.stepTimeoutMs,
+      shared.now,
+    )
     const keep = (errorMessage: string | null) => work.record({ attempt, reason, errorMessage, call: outcome.call })
     if (outcome.ok) return { ok: true, text: outcome.answer.text, record: keep }
     await keep(outcome.error.message)

@@ -1,5 +1,6 @@
 // {{tasks.<taskId>.result}} with an optional path, and desiAgent's older <Result of Task 1>, <Results from Task 1>.
-const REFERENCE = /\{\{\s*tasks\.([^.{}\s]+)\.result((?:\.[\w-]+|\[\d+\])*)\s*\}\}|<Results? (?:of|from) Task ([^<>\s]+)>/g
+const REFERENCE =
+  /\{\{\s*tasks\.([^.{}\s]+)\.result((?:\.[\w-]+|\[\d+\])*)\s*\}\}|<Results? (?:of|from) Task ([^<>\s]+)>/g
 
 export interface Reference {
   taskId: string
@@ -19,7 +20,11 @@ export function referencesIn(value: unknown): Reference[] {
 export function isWholeReference(value: unknown): boolean {
   if (typeof value !== 'string') return false
   const [match] = value.matchAll(REFERENCE)
-  return match !== undefined && match[0].length === value.trim().length && match.index === value.length - value.trimStart().length
+  return (
+    match !== undefined &&
+    match[0].length === value.trim().length &&
+    match.index === value.length - value.trimStart().length
+  )
 }
 
 /**
@@ -58,7 +63,8 @@ function lookUp(reference: Reference, resultOf: (taskId: string) => unknown): un
   let value = resultOf(reference.taskId)
   for (const key of reference.path) {
     // Own properties only: a path such as `constructor` must not reach into the language.
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) throw new UnresolvedReference(reference)
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key))
+      throw new UnresolvedReference(reference)
     value = (value as Record<string, unknown>)[key]
   }
   return value

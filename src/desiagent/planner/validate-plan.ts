@@ -23,7 +23,10 @@ export function validatePlan(candidate: unknown, scope: PlanScope): PlanVerdict 
   if (!parsed.success) return { ok: false, problems: parsed.error.issues.map(inWords) }
   const plan = normalised(parsed.data)
   if (plan.clarification_needed) return clarification(plan)
-  const problems = [...problemsOfGraph(plan.sub_tasks), ...plan.sub_tasks.flatMap((task) => problemsOfTask(task, scope))]
+  const problems = [
+    ...problemsOfGraph(plan.sub_tasks),
+    ...plan.sub_tasks.flatMap((task) => problemsOfTask(task, scope)),
+  ]
   return problems.length > 0 ? { ok: false, problems } : { ok: true, plan }
 }
 
@@ -73,10 +76,13 @@ function problemsOfTool({ id, tool_or_prompt, dependencies }: SubTask, scope: Pl
   const { name, params } = tool_or_prompt
   const tool = scope.findTool(name)
   if (!tool) return [`Task ${id} uses the tool "${name}", which does not exist.`]
-  if (scope.allowedTools && !scope.allowedTools.includes(name)) return [`Task ${id} uses the tool "${name}", which is not allowed here.`]
+  if (scope.allowedTools && !scope.allowedTools.includes(name))
+    return [`Task ${id} uses the tool "${name}", which is not allowed here.`]
 
   const strangers = referencesIn(params).filter(({ taskId }) => !dependencies.some((other) => sameTask(other, taskId)))
-  const problems = strangers.map(({ taskId }) => `Task ${id} refers to the result of task ${taskId}, which is not among its dependencies.`)
+  const problems = strangers.map(
+    ({ taskId }) => `Task ${id} refers to the result of task ${taskId}, which is not among its dependencies.`,
+  )
   const parsed = tool.parameters.safeParse(params)
   for (const issue of parsed.error?.issues ?? []) {
     // A value that is a reference has its type only when the plan runs; it is checked again then.
@@ -90,7 +96,8 @@ function problemsOfInference({ id, tool_or_prompt }: SubTask, scope: PlanScope):
   const problems: string[] = []
   if (!scope.agentNames.includes(name)) problems.push(`Task ${id} asks the agent "${name}", which does not exist.`)
   const { prompt, ...others } = params
-  if (typeof prompt !== 'string' || prompt.trim() === '') problems.push(`Task ${id} has no params.prompt for the agent.`)
+  if (typeof prompt !== 'string' || prompt.trim() === '')
+    problems.push(`Task ${id} has no params.prompt for the agent.`)
   const unknown = Object.keys(others)
   if (unknown.length > 0) problems.push(`Task ${id}: an inference takes params.prompt only, not ${unknown.join(', ')}.`)
   return problems

@@ -32,7 +32,9 @@ export async function putArtifact(tx: TenantDb, artifact: NewArtifact): Promise<
     .insertInto('artifacts')
     .values(row)
     .onConflict((conflict) =>
-      conflict.columns(['execution_id', 'name']).doUpdateSet({ origin, content_type, size_bytes, blob_key, updated_at }),
+      conflict
+        .columns(['execution_id', 'name'])
+        .doUpdateSet({ origin, content_type, size_bytes, blob_key, updated_at }),
     )
     .execute()
 }
@@ -57,7 +59,11 @@ export async function findArtifactById(db: TenantDb, executionId: string, id: st
   return row ? toArtifact(row) : null
 }
 
-export async function listArtifacts(db: TenantDb, executionId: string, page: PageRequest): Promise<Page<StoredArtifact>> {
+export async function listArtifacts(
+  db: TenantDb,
+  executionId: string,
+  page: PageRequest,
+): Promise<Page<StoredArtifact>> {
   const found = await fetchPage(db.selectFrom('artifacts').selectAll().where('execution_id', '=', executionId), page)
   return { ...found, rows: found.rows.map(toArtifact) }
 }

@@ -47,7 +47,10 @@ export async function insertDag(tx: TenantDb, dag: Dag): Promise<void> {
 }
 
 export type DagChange = Partial<
-  Pick<Dag, 'dagTitle' | 'status' | 'params' | 'plan' | 'clarificationQuery' | 'clarifications' | 'planningAttempts' | 'error'>
+  Pick<
+    Dag,
+    'dagTitle' | 'status' | 'params' | 'plan' | 'clarificationQuery' | 'clarifications' | 'planningAttempts' | 'error'
+  >
 >
 
 /**

@@ -27,7 +27,12 @@ export async function insertEvents(
 }
 
 /** The events behind `after`, in order. */
-export async function listEvents(db: TenantDb, executionId: string, after: number, limit: number): Promise<ExecutionEvent[]> {
+export async function listEvents(
+  db: TenantDb,
+  executionId: string,
+  after: number,
+  limit: number,
+): Promise<ExecutionEvent[]> {
   const rows = await db
     .selectFrom('execution_events')
     .selectAll()

@@ -79,7 +79,11 @@ export async function findFirstExecutionOf(db: TenantDb, dagId: string): Promise
   return row?.id ?? null
 }
 
-export async function listExecutions(db: TenantDb, filter: ExecutionFilter, page: PageRequest): Promise<Page<Execution>> {
+export async function listExecutions(
+  db: TenantDb,
+  filter: ExecutionFilter,
+  page: PageRequest,
+): Promise<Page<Execution>> {
   let query = db.selectFrom('executions').selectAll()
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
   if (filter.dagId !== undefined) query = query.where('dag_id', '=', filter.dagId)
@@ -237,7 +241,12 @@ function counted(
 }
 
 /** Clears how it ended and counts a deliberate retry. Belongs with `reopenUnfinished`. */
-export async function reopenExecution(tx: TenantDb, id: string, statuses: readonly ExecutionStatus[], now: string): Promise<number | null> {
+export async function reopenExecution(
+  tx: TenantDb,
+  id: string,
+  statuses: readonly ExecutionStatus[],
+  now: string,
+): Promise<number | null> {
   const row = await tx
     .updateTable('executions')
     .set((eb) => ({
@@ -264,7 +273,11 @@ export async function reopenExecution(tx: TenantDb, id: string, statuses: readon
 }
 
 /** Deletes an execution that has ended or rests, with steps, events and artifact rows. Its ledger rows stay. */
-export async function deleteExecution(tx: TenantDb, id: string, statuses: readonly ExecutionStatus[]): Promise<boolean> {
+export async function deleteExecution(
+  tx: TenantDb,
+  id: string,
+  statuses: readonly ExecutionStatus[],
+): Promise<boolean> {
   const { numDeletedRows } = await tx
     .deleteFrom('executions')
     .where('id', '=', id)

@@ -13,6 +13,9 @@ export async function insertMany<T extends keyof TenantTables & string>(
   if (!first) return
   const perStatement = Math.floor(MAX_PARAMETERS / Object.keys(first).length)
   for (let start = 0; start < rows.length; start += perStatement) {
-    await db.insertInto(table).values(rows.slice(start, start + perStatement) as never).execute()
+    await db
+      .insertInto(table)
+      .values(rows.slice(start, start + perStatement) as never)
+      .execute()
   }
 }

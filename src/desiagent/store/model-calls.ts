@@ -44,5 +44,10 @@ export async function insertModelCalls(tx: TenantDb, entries: readonly LedgerEnt
 export type ModelCallRow = Selectable<ModelCallsTable>
 
 export async function listCallsOfExecution(db: TenantDb, executionId: string): Promise<ModelCallRow[]> {
-  return db.selectFrom('model_calls').selectAll().where('execution_id', '=', executionId).orderBy('created_at').execute()
+  return db
+    .selectFrom('model_calls')
+    .selectAll()
+    .where('execution_id', '=', executionId)
+    .orderBy('created_at')
+    .execute()
 }

@@ -6,7 +6,15 @@ import { insertMany } from './insert-many.ts'
 import { readJson } from './json.ts'
 import { NOTHING_USED, toCost, toTokenUsage } from './usage-columns.ts'
 
-export type SubStepStatus = 'pending' | 'running' | 'waiting' | 'completed' | 'failed' | 'skipped' | 'cancelled' | 'deleted'
+export type SubStepStatus =
+  | 'pending'
+  | 'running'
+  | 'waiting'
+  | 'completed'
+  | 'failed'
+  | 'skipped'
+  | 'cancelled'
+  | 'deleted'
 
 export interface SubStep {
   id: string
@@ -100,7 +108,13 @@ export interface StepChange {
   durationMs?: number | null
 }
 
-export async function updateSubStep(tx: TenantDb, id: string, change: StepChange, usage: typeof NOTHING_USED, now: string): Promise<void> {
+export async function updateSubStep(
+  tx: TenantDb,
+  id: string,
+  change: StepChange,
+  usage: typeof NOTHING_USED,
+  now: string,
+): Promise<void> {
   const { status, attempt, provider, model } = change
   await tx
     .updateTable('sub_steps')
@@ -142,7 +156,12 @@ export async function skipSubSteps(tx: TenantDb, ids: readonly string[], reason:
 const UNFINISHED: SubStepStatus[] = ['pending', 'running', 'waiting']
 
 /** Ends what has not ended, with one status for all. */
-export async function endUnfinished(tx: TenantDb, executionId: string, status: SubStepStatus, now: string): Promise<void> {
+export async function endUnfinished(
+  tx: TenantDb,
+  executionId: string,
+  status: SubStepStatus,
+  now: string,
+): Promise<void> {
   await tx
     .updateTable('sub_steps')
     .set({ status, completed_at: now, updated_at: now })

@@ -8,8 +8,14 @@ const MAX_CHARACTERS = 200_000
 
 export const fetchPage = defineTool({
   name: 'fetchPage',
-  description: 'Reads a public web page and returns { url, title, text }: its readable text without navigation and scripts.',
-  parameters: z.strictObject({ url: z.url({ protocol: /^https?$/ }).max(2_000).describe('An http or https address.') }),
+  description:
+    'Reads a public web page and returns { url, title, text }: its readable text without navigation and scripts.',
+  parameters: z.strictObject({
+    url: z
+      .url({ protocol: /^https?$/ })
+      .max(2_000)
+      .describe('An http or https address.'),
+  }),
   sideEffects: 'reads-outside',
   async run({ url }, { fetch, signal, timeoutMs }) {
     const page = await fetch(url, { signal, timeoutMs, maxBytes: MAX_BYTES }).catch(asToolError)

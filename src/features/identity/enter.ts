@@ -1,13 +1,13 @@
 import type { ControlContext, Role, Scope, TenantContext, TenantOperations } from '#kit/context.ts'
+import { parseApiKey } from '#kit/crypto/api-key.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
 import { directoryOf } from '#kit/db/directory.ts'
 import type { PinnedHome } from '#kit/db/tenant-homes.ts'
 import { transaction } from '#kit/db/transaction.ts'
+import { InsufficientScope } from '#kit/http/errors.ts'
 import type { Entered } from '#kit/http/guard.ts'
 import { newId } from '#kit/ids.ts'
 import type { Clock } from '#kit/time.ts'
-import { InsufficientScope } from '#kit/http/errors.ts'
-import { parseApiKey } from '#kit/crypto/api-key.ts'
 import type { CallerRow } from './api-keys/repository.ts'
 import type { KeyVerifier } from './api-keys/verify.ts'
 
@@ -62,7 +62,13 @@ function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, 
   const scopes = JSON.parse(caller.scopes) as Scope[]
   return {
     tenant: { id: caller.tenant_id, name: caller.tenant_name, slug: caller.tenant_slug, plan: caller.tenant_plan },
-    actor: { tenantId: caller.tenant_id, userId: caller.user_id, keyId: caller.id, role: roleOf(caller, scopes), scopes },
+    actor: {
+      tenantId: caller.tenant_id,
+      userId: caller.user_id,
+      keyId: caller.id,
+      role: roleOf(caller, scopes),
+      scopes,
+    },
     db,
     directory: directoryOf(control, caller.tenant_id),
     commitWith: async () => {},

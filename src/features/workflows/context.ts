@@ -1,5 +1,5 @@
-import type { TenantContext } from '#kit/context.ts'
 import type { DesiAgent } from '#desiagent/index.ts'
+import type { TenantContext } from '#kit/context.ts'
 
 /** A tenant's context with desiAgent over its database. */
 export interface WorkflowContext extends TenantContext {

@@ -29,8 +29,8 @@ export function directoryOf(db: ControlDb, tenantId: string): Directory {
   }
 }
 
-const tenantOfKey = prepared<ControlTables, { keyId: string }, { tenant_id: string }>(
-  (db, { keyId }) => db.selectFrom('key_index').select('tenant_id').where('key_id', '=', keyId),
+const tenantOfKey = prepared<ControlTables, { keyId: string }, { tenant_id: string }>((db, { keyId }) =>
+  db.selectFrom('key_index').select('tenant_id').where('key_id', '=', keyId),
 )
 
 /** The tenant a key belongs to, or null. Tells nothing else about the key. */

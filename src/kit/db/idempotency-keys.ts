@@ -24,7 +24,10 @@ export async function claim(
   wanted: Claim & { operation: string; requestHash: string },
   now: Date,
 ): Promise<ClaimOutcome> {
-  await db.deleteFrom('idempotency_keys').where('created_at', '<', addSeconds(now, -KEPT_SECONDS).toISOString()).execute()
+  await db
+    .deleteFrom('idempotency_keys')
+    .where('created_at', '<', addSeconds(now, -KEPT_SECONDS).toISOString())
+    .execute()
   if (await insertClaim(db, wanted, now)) return { outcome: 'claimed' }
 
   const held = await db.selectFrom('idempotency_keys').selectAll().where('key', '=', wanted.key).executeTakeFirst()

@@ -34,7 +34,10 @@ export async function fetchPage<DB, TB extends keyof DB, Row extends Ordered>(
 ): Promise<Page<Row>> {
   // The builder's types cannot know that every table here has these two columns.
   const unordered = query as unknown as SelectQueryBuilder<{ t: Ordered }, 't', Row>
-  const ordered = unordered.orderBy('created_at', 'desc').orderBy('id', 'desc').limit(page.limit + 1)
+  const ordered = unordered
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(page.limit + 1)
   const { cursor } = page
   const behind = cursor
     ? ordered.where(sql<boolean>`(${sql.ref('created_at')}, ${sql.ref('id')}) < (${cursor.createdAt}, ${cursor.id})`)

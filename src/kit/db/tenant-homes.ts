@@ -43,7 +43,10 @@ export class TenantHomes {
       return null
     }
     if (this.#homes.size > this.#capacity) await this.#closeIdle()
-    const unpin = () => once(() => { home.pins -= 1 })
+    const unpin = () =>
+      once(() => {
+        home.pins -= 1
+      })
     return {
       db,
       release: unpin(),

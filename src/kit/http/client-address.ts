@@ -20,7 +20,11 @@ export function parseTrustedProxies(entries: readonly string[]): TrustedProxies 
  * The caller's address. `X-Forwarded-For` counts only as far as trusted proxies wrote it: read from the right, the
  * first address that is not one of them.
  */
-export function clientAddress(socketAddress: string, forwardedFor: string | undefined, trusted: TrustedProxies): string {
+export function clientAddress(
+  socketAddress: string,
+  forwardedFor: string | undefined,
+  trusted: TrustedProxies,
+): string {
   let address = normal(socketAddress)
   if (trusted.length === 0 || forwardedFor === undefined) return address
   const hops = forwardedFor.split(',').map((hop) => hop.trim())

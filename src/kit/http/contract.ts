@@ -34,6 +34,8 @@ export interface RouteDuties {
   isIdempotent?: boolean
   /** Health checks are not counted against the caller's address. */
   isUnlimited?: boolean
+  /** Served without the /api/v2 prefix. */
+  isAtRoot?: boolean
 }
 
 export type RouteContract = RouteConfig & RouteDuties
@@ -44,7 +46,9 @@ export type RouteContract = RouteConfig & RouteDuties
  *
  * @throws at import when the declaration is not whole: a body that is optional or takes unknown fields
  */
-export function defineRoute<P extends string, R extends Omit<RouteConfig, 'path'> & RouteDuties & { path: P }>(route: R) {
+export function defineRoute<P extends string, R extends Omit<RouteConfig, 'path'> & RouteDuties & { path: P }>(
+  route: R,
+) {
   assertWhole(route)
   const isOpen = route.scope === 'public'
   const headers = route.isIdempotent ? { headers: IdempotencyHeader } : {}

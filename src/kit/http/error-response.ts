@@ -15,8 +15,14 @@ export const ErrorBody = z
     code: z.string().openapi({ description: 'A stable word to branch on.', example: 'not_found' }),
     message: z.string().openapi({ description: 'One sentence for people.', example: 'There is no such resource.' }),
     details: z
-      .union([z.array(z.object({ path: z.string(), message: z.string() })), z.record(z.string(), z.unknown()), z.null()])
-      .openapi({ description: 'For `validation_failed` each field and what is wrong with it; else an object, or null.' }),
+      .union([
+        z.array(z.object({ path: z.string(), message: z.string() })),
+        z.record(z.string(), z.unknown()),
+        z.null(),
+      ])
+      .openapi({
+        description: 'For `validation_failed` each field and what is wrong with it; else an object, or null.',
+      }),
     requestId: z.string().openapi({ description: 'Quote it when you ask for help.' }),
   })
   .openapi('Error')

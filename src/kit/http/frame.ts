@@ -37,11 +37,23 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
   const allowOrigins = cors({
     origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins],
     allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Last-Event-ID', 'X-Request-Id'],
-    exposeHeaders: ['X-Request-Id', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'Retry-After', 'Idempotent-Replayed'],
+    exposeHeaders: [
+      'X-Request-Id',
+      'X-RateLimit-Limit',
+      'X-RateLimit-Remaining',
+      'X-RateLimit-Reset',
+      'Retry-After',
+      'Idempotent-Replayed',
+    ],
     maxAge: 600,
   })
   const tooLarge = () => new PayloadTooLarge({ limitBytes: bodyLimitBytes })
-  const limitUnannounced = bodyLimit({ maxSize: bodyLimitBytes, onError: () => { throw tooLarge() } })
+  const limitUnannounced = bodyLimit({
+    maxSize: bodyLimitBytes,
+    onError: () => {
+      throw tooLarge()
+    },
+  })
 
   return async (c, next) => {
     const startedAt = performance.now()

@@ -1,6 +1,6 @@
-import { type Claim, claim, giveUpClaim, RENEW_EVERY_MS, recordEffect, renewClaim } from '../db/idempotency-keys.ts'
-import { sha256Hex } from '../crypto/hash.ts'
 import type { TenantContext } from '../context.ts'
+import { sha256Hex } from '../crypto/hash.ts'
+import { type Claim, claim, giveUpClaim, RENEW_EVERY_MS, recordEffect, renewClaim } from '../db/idempotency-keys.ts'
 import type { RequestContext } from './env.ts'
 import { IdempotencyInProgress, IdempotencyKeyReused } from './errors.ts'
 
@@ -35,7 +35,11 @@ export async function idempotent<R>(
   }
 }
 
-async function makeUnderClaim<R>(ctx: TenantContext, mine: Claim, make: (ctx: TenantContext) => Promise<R>): Promise<R> {
+async function makeUnderClaim<R>(
+  ctx: TenantContext,
+  mine: Claim,
+  make: (ctx: TenantContext) => Promise<R>,
+): Promise<R> {
   // A renewal that fails is no reason to stop: at worst a repeat of a very long call does the work again.
   const renewal = setInterval(() => renewClaim(ctx.db, mine, ctx.now()).catch(() => {}), RENEW_EVERY_MS)
   try {

@@ -4,9 +4,25 @@ import { ValidationFailed } from './errors.ts'
 
 /** Query parameters every list takes. `offset` and `cursor` both work; the cursor is stable under inserts. */
 export const PageQuery = {
-  limit: z.coerce.number().int().min(1).max(100).default(50).openapi({ description: 'Rows on a page.', type: 'integer' }),
-  offset: z.coerce.number().int().min(0).max(1_000_000).default(0).openapi({ description: 'Rows to skip.', type: 'integer' }),
-  cursor: z.string().max(200).optional().openapi({ description: '`nextCursor` of the page before; not with `offset`.' }),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(50)
+    .openapi({ description: 'Rows on a page.', type: 'integer' }),
+  offset: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(0)
+    .openapi({ description: 'Rows to skip.', type: 'integer' }),
+  cursor: z
+    .string()
+    .max(200)
+    .optional()
+    .openapi({ description: '`nextCursor` of the page before; not with `offset`.' }),
   includeTotal: z.enum(['true', 'false']).default('false').openapi({ description: 'Count all rows that match.' }),
 }
 
@@ -60,7 +76,10 @@ export function pageAnswer<Row, Item>(page: Page<Row>, query: ParsedPageQuery, p
 const Cursor = z.tuple([z.iso.datetime(), z.uuid()])
 
 function encodeCursor(position: Position): string {
-  return btoa(JSON.stringify([position.createdAt, position.id])).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  return btoa(JSON.stringify([position.createdAt, position.id]))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
 }
 
 function decodeCursor(cursor: string): Position {

@@ -11,7 +11,9 @@ export const ApiKey = z
   .object({
     id: z.uuid(),
     name: z.string(),
-    keyPrefix: z.string().openapi({ description: 'The public beginning of the key.', example: 'desi_sk_live_4fQx1bZ09aKe' }),
+    keyPrefix: z
+      .string()
+      .openapi({ description: 'The public beginning of the key.', example: 'desi_sk_live_4fQx1bZ09aKe' }),
     scopes: z.array(Scope),
     userId: z.uuid().nullable().openapi({ description: 'Null for a service key.' }),
     expiresAt: z.iso.datetime().nullable(),
@@ -30,7 +32,10 @@ export const CreateApiKey = z
   .strictObject({
     name: z.string().trim().min(1).max(100),
     scopes: z.array(Scope).min(1).max(TENANT_SCOPES.length),
-    expiresAt: z.iso.datetime().optional().openapi({ description: 'From then on the key is refused. None by default.' }),
+    expiresAt: z.iso
+      .datetime()
+      .optional()
+      .openapi({ description: 'From then on the key is refused. None by default.' }),
   })
   .openapi('CreateApiKey')
 export type CreateApiKey = z.infer<typeof CreateApiKey>
@@ -94,7 +99,8 @@ export const revokeApiKey = defineRoute({
   home: 'tenant',
   rateClass: 'auth',
   summary: 'Revoke an API key',
-  description: "The next request with it is refused. With the `admin` scope any of the tenant's keys, else only one's own.",
+  description:
+    "The next request with it is refused. With the `admin` scope any of the tenant's keys, else only one's own.",
   request: { params: z.object({ id: z.uuid() }) },
   responses: { 204: { description: 'Revoked' }, ...errors(ApiKeyNotFound) },
 })

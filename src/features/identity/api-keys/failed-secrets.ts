@@ -1,5 +1,5 @@
-import { SlidingWindow, windowKey } from '#kit/http/sliding-window.ts'
 import { RateLimited } from '#kit/http/errors.ts'
+import { SlidingWindow, windowKey } from '#kit/http/sliding-window.ts'
 
 const WINDOW_MS = 60_000
 const PER_ADDRESS_AND_KEY = 5
@@ -46,7 +46,10 @@ export class FailedSecrets {
     const waitMs = (resetTime?.getTime() ?? 0) - this.#nowMs()
     throw new RateLimited(
       { limit, windowSeconds: WINDOW_MS / 1000 },
-      { message: 'Too many wrong API keys. Wait as long as Retry-After says.', retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)) },
+      {
+        message: 'Too many wrong API keys. Wait as long as Retry-After says.',
+        retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)),
+      },
     )
   }
 }

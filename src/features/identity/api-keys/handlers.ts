@@ -9,7 +9,10 @@ export function mountApiKeys(app: App, making: apiKeys.KeyMaking): void {
   app.openapi(contract.listApiKeys, async (c) => {
     const query = c.req.valid('query')
     const page = await apiKeys.listApiKeys(c.var.tenant, pageRequest(query))
-    return c.json(pageAnswer(page, query, (key) => key), 200)
+    return c.json(
+      pageAnswer(page, query, (key) => key),
+      200,
+    )
   })
 
   app.openapi(contract.createApiKey, async (c) => {

@@ -1,7 +1,7 @@
+import type { TenantScope } from '#kit/context.ts'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
 import { prepared } from '#kit/db/prepared.ts'
 import type { ApiKeysTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
-import type { TenantScope } from '#kit/context.ts'
 import type { ApiKey } from './contract.ts'
 
 /** Everything one request needs to know about its caller, read in one statement. */
@@ -36,9 +36,25 @@ function callers(db: TenantDb) {
     .selectFrom('api_keys as k')
     .leftJoin('users as u', 'u.id', 'k.user_id')
     .innerJoin('tenant as t', (join) => join.onTrue())
-    .select(['k.id', 'k.user_id', 'k.name', 'k.key_prefix', 'k.hash', 'k.scopes', 'k.expires_at', 'k.last_used_at', 'k.revoked_at'])
+    .select([
+      'k.id',
+      'k.user_id',
+      'k.name',
+      'k.key_prefix',
+      'k.hash',
+      'k.scopes',
+      'k.expires_at',
+      'k.last_used_at',
+      'k.revoked_at',
+    ])
     .select(['u.email as user_email', 'u.name as user_name', 'u.role as user_role', 'u.status as user_status'])
-    .select(['t.id as tenant_id', 't.name as tenant_name', 't.slug as tenant_slug', 't.status as tenant_status', 't.plan as tenant_plan'])
+    .select([
+      't.id as tenant_id',
+      't.name as tenant_name',
+      't.slug as tenant_slug',
+      't.status as tenant_status',
+      't.plan as tenant_plan',
+    ])
 }
 
 /** The caller behind a key's public id. */
@@ -92,7 +108,15 @@ export async function insertKey(db: TenantDb, key: NewKeyRow): Promise<void> {
 }
 
 const SHOWN = [
-  'id', 'name', 'key_prefix', 'scopes', 'user_id', 'expires_at', 'last_used_at', 'revoked_at', 'created_at',
+  'id',
+  'name',
+  'key_prefix',
+  'scopes',
+  'user_id',
+  'expires_at',
+  'last_used_at',
+  'revoked_at',
+  'created_at',
 ] as const satisfies (keyof ApiKeysTable)[]
 type ShownRow = Pick<ApiKeysTable, (typeof SHOWN)[number]>
 
@@ -106,7 +130,12 @@ export async function listKeysOfUser(db: TenantDb, userId: string | null, page: 
  *
  * @returns false when there is no such key; revoking twice is no error and keeps the first time
  */
-export async function revokeKey(db: TenantDb, id: string, ownerId: string | null | undefined, now: string): Promise<boolean> {
+export async function revokeKey(
+  db: TenantDb,
+  id: string,
+  ownerId: string | null | undefined,
+  now: string,
+): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('api_keys')
     .set((eb) => ({ revoked_at: eb.fn.coalesce('revoked_at', eb.val(now)) }))

@@ -60,7 +60,18 @@ export async function createApiKey(
   await ctx.directory.registerKey(keyId)
   await rows.insertKey(ctx.db, row)
   const { id, name, scopes, userId, expiresAt, createdAt } = row
-  return { id, name, keyPrefix, scopes: [...scopes], userId, expiresAt, lastUsedAt: null, revokedAt: null, createdAt, key }
+  return {
+    id,
+    name,
+    keyPrefix,
+    scopes: [...scopes],
+    userId,
+    expiresAt,
+    lastUsedAt: null,
+    revokedAt: null,
+    createdAt,
+    key,
+  }
 }
 
 /**

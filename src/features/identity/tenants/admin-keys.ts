@@ -48,6 +48,11 @@ export async function createSuperAdminKey(
       revoked_at: null,
     })
     .execute()
-  await db.updateTable('admin_keys').set({ revoked_at: at }).where('revoked_at', 'is', null).where('key_id', '!=', keyId).execute()
+  await db
+    .updateTable('admin_keys')
+    .set({ revoked_at: at })
+    .where('revoked_at', 'is', null)
+    .where('key_id', '!=', keyId)
+    .execute()
   return key
 }

@@ -8,7 +8,10 @@ export function mountTenants(app: App, making: KeyMaking): void {
   app.openapi(contract.listTenants, async (c) => {
     const query = c.req.valid('query')
     const page = await tenants.listTenants(c.var.control, pageRequest(query))
-    return c.json(pageAnswer(page, query, (tenant) => tenant), 200)
+    return c.json(
+      pageAnswer(page, query, (tenant) => tenant),
+      200,
+    )
   })
 
   app.openapi(contract.createTenant, async (c) => {

@@ -53,7 +53,10 @@ export interface Rotation {
  *
  * @returns the admin, or null when the tenant has no such active admin
  */
-export async function rotateBootstrapKey(db: TenantDb, rotation: Rotation): Promise<{ id: string; email: string } | null> {
+export async function rotateBootstrapKey(
+  db: TenantDb,
+  rotation: Rotation,
+): Promise<{ id: string; email: string } | null> {
   return transaction(db, async (tx) => {
     const admin = await tx
       .selectFrom('users')

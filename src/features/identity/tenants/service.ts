@@ -72,7 +72,11 @@ async function claimSlug(ctx: ControlContext, tenant: Tenant): Promise<void> {
 }
 
 /** The index row first: a key that leads nowhere is harmless, a key nobody can find is lost. */
-async function makeKey(ctx: ControlContext, making: KeyMaking, tenantId: string): Promise<{ key: string; hashed: HashedKey }> {
+async function makeKey(
+  ctx: ControlContext,
+  making: KeyMaking,
+  tenantId: string,
+): Promise<{ key: string; hashed: HashedKey }> {
   const { key, keyId, keyPrefix } = generateApiKey(making.environment)
   const hash = await making.hasher.hash(key)
   await directoryOf(ctx.db, tenantId).registerKey(keyId)

@@ -20,10 +20,16 @@ const AgentName = z
   .string()
   .regex(/^[A-Za-z][\w.-]{0,99}$/, 'Begin with a letter; letters, digits, dot, hyphen and underscore; at most 100.')
   .openapi({ example: 'inference' })
-const Version = z.string().regex(/^[\w.+-]{1,50}$/, 'Letters, digits, dot, plus, hyphen and underscore; at most 50.').openapi({ example: '1.0.0' })
+const Version = z
+  .string()
+  .regex(/^[\w.+-]{1,50}$/, 'Letters, digits, dot, plus, hyphen and underscore; at most 50.')
+  .openapi({ example: '1.0.0' })
 const Description = z.string().max(2_000)
 const SystemPrompt = z.string().min(1).max(100_000)
-const AllowedTools = z.array(z.string().min(1).max(128)).max(100).openapi({ description: 'Tools a plan of this agent may use. Left out: all.' })
+const AllowedTools = z
+  .array(z.string().min(1).max(128))
+  .max(100)
+  .openapi({ description: 'Tools a plan of this agent may use. Left out: all.' })
 const Metadata = z
   .record(z.string(), z.unknown())
   .refine((value) => JSON.stringify(value).length <= 20_000, 'At most 20,000 characters as JSON.')

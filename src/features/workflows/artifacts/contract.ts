@@ -11,7 +11,9 @@ export const Artifact = z
     id: z.uuid(),
     executionId: z.uuid(),
     name: z.string(),
-    origin: z.enum(['input', 'output']).openapi({ description: 'Given along with the goal, or written by a sub-step.' }),
+    origin: z
+      .enum(['input', 'output'])
+      .openapi({ description: 'Given along with the goal, or written by a sub-step.' }),
     contentType: z.string(),
     sizeBytes: z.int(),
     createdAt: z.iso.datetime(),

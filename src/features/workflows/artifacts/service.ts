@@ -6,6 +6,10 @@ export function listArtifacts(ctx: WorkflowContext, executionId: string, page: P
   return ctx.desi.artifacts.list(executionId, page)
 }
 
-export function readArtifact(ctx: WorkflowContext, executionId: string, id: string): Promise<{ artifact: Artifact; bytes: Uint8Array }> {
+export function readArtifact(
+  ctx: WorkflowContext,
+  executionId: string,
+  id: string,
+): Promise<{ artifact: Artifact; bytes: Uint8Array }> {
   return ctx.desi.artifacts.read(executionId, id)
 }

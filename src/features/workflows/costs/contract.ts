@@ -31,9 +31,18 @@ export const ExecutionCost = z
     }),
     unpriced: z
       .array(
-        z.object({ purpose: z.string(), taskId: z.string().nullable(), provider: z.string(), model: z.string(), calls: z.int() }),
+        z.object({
+          purpose: z.string(),
+          taskId: z.string().nullable(),
+          provider: z.string(),
+          model: z.string(),
+          calls: z.int(),
+        }),
       )
-      .openapi({ description: 'Calls whose cost is not known: no price for the model, or the connection broke before the count came.' }),
+      .openapi({
+        description:
+          'Calls whose cost is not known: no price for the model, or the connection broke before the count came.',
+      }),
     priceVersion: z.string(),
   })
   .openapi('ExecutionCost')
@@ -47,5 +56,8 @@ export const getExecutionCost = defineRoute({
   home: 'tenant',
   summary: 'Get what an execution cost, by planning attempt, sub-step and synthesis',
   request: { params: IdParam },
-  responses: { 200: json(ExecutionCost, 'The breakdown; its parts add up to its totals'), ...errors(ExecutionNotFound) },
+  responses: {
+    200: json(ExecutionCost, 'The breakdown; its parts add up to its totals'),
+    ...errors(ExecutionNotFound),
+  },
 })

@@ -1,18 +1,36 @@
 import { z } from '@hono/zod-openapi'
 import {
-  AgentNotFound, ClarificationNotAwaited, DagHasExecutions, DagIsPlanning, DagNotExecutable, DagNotFound, PlanInvalid,
-  PlanningFailed, ProviderNotConfigured,
+  AgentNotFound,
+  ClarificationNotAwaited,
+  DagHasExecutions,
+  DagIsPlanning,
+  DagNotExecutable,
+  DagNotFound,
+  PlanInvalid,
+  PlanningFailed,
+  ProviderNotConfigured,
 } from '#desiagent/errors.ts'
 import { DecomposerJob } from '#desiagent/planner/decomposer-job.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
-import { CostUsdMicros, ExecutionStatus, GoalText, IdParam, Inputs, ModelParams, PlanningAttempt, Title, TokenUsage } from '../schemas.ts'
+import {
+  CostUsdMicros,
+  ExecutionStatus,
+  GoalText,
+  IdParam,
+  Inputs,
+  ModelParams,
+  PlanningAttempt,
+  Title,
+  TokenUsage,
+} from '../schemas.ts'
 
 const tags = ['DAGs']
 
 export const DAG_STATUSES = ['planning', 'success', 'clarification_required', 'validation_error', 'failed'] as const
 
-const Plan = DecomposerJob.openapi('DecomposerJob', { description: 'A plan: tasks, and what each waits for.' })
+// Cloned, because zod-openapi gives its method only to schemas made after it was loaded.
+const Plan = DecomposerJob.clone().openapi('DecomposerJob', { description: 'A plan: tasks, and what each waits for.' })
 
 export const Dag = z
   .object({
@@ -25,7 +43,10 @@ export const Dag = z
     params: z.object(ModelParams),
     plan: z.union([Plan, z.null()]),
     clarificationQuery: z.string().nullable().openapi({ description: 'What the planner asks, when it asks.' }),
-    error: z.union([z.object({ code: z.string(), message: z.string(), problems: z.array(z.string()).optional() }), z.null()]),
+    error: z.union([
+      z.object({ code: z.string(), message: z.string(), problems: z.array(z.string()).optional() }),
+      z.null(),
+    ]),
     attempts: z.int().openapi({ description: 'Plans the planner has made.' }),
     planning: z.object({ usage: TokenUsage, costUsdMicros: CostUsdMicros, attempts: z.array(PlanningAttempt) }),
     createdAt: z.iso.datetime(),
@@ -37,7 +58,12 @@ export type Dag = z.infer<typeof Dag>
 export const CreateDag = z
   .strictObject({
     goalText: GoalText,
-    agentName: z.string().min(1).max(100).optional().openapi({ description: 'Who plans. The active `planner` when left out.' }),
+    agentName: z
+      .string()
+      .min(1)
+      .max(100)
+      .optional()
+      .openapi({ description: 'Who plans. The active `planner` when left out.' }),
     inputs: Inputs.optional(),
     ...ModelParams,
   })
@@ -60,14 +86,19 @@ export const UpdateDag = z
   .strictObject({
     dagTitle: Title.optional(),
     params: z.strictObject(ModelParams).optional(),
-    plan: z.record(z.string(), z.unknown()).optional().openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
+    plan: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
   })
   .openapi('UpdateDag')
 export type UpdateDag = z.infer<typeof UpdateDag>
 
 export const ExecuteDefinition = z
   .strictObject({
-    definition: z.record(z.string(), z.unknown()).openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
+    definition: z
+      .record(z.string(), z.unknown())
+      .openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
     title: Title.optional(),
     provider: ModelParams.provider,
     model: ModelParams.model,
@@ -96,7 +127,8 @@ export const createDag = defineRoute({
   rateClass: 'execute',
   isIdempotent: true,
   summary: 'Plan a goal',
-  description: 'Answers when planning has ended. Every attempt is kept with its reason, usage and cost, also when no valid plan came out.',
+  description:
+    'Answers when planning has ended. Every attempt is kept with its reason, usage and cost, also when no valid plan came out.',
   request: { body: { required: true, ...json(CreateDag, 'The goal, and what goes along with it') } },
   responses: { ...planned, ...planningErrors },
 })
@@ -112,7 +144,10 @@ export const resumeClarification = defineRoute({
   isIdempotent: true,
   summary: "Answer the planner's question and plan again",
   request: { params: IdParam, body: { required: true, ...json(ResumeClarification, 'The answer') } },
-  responses: { ...planned, ...errors(DagNotFound, ClarificationNotAwaited, AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed) },
+  responses: {
+    ...planned,
+    ...errors(DagNotFound, ClarificationNotAwaited, AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed),
+  },
 })
 
 export const createExecute = defineRoute({

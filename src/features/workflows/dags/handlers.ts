@@ -7,7 +7,8 @@ import * as dags from './service.ts'
 
 export function mountDags(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.createDag, (c) => {
-    const answer = (planned: dags.Planned) => (planned.status === 'success' ? c.json(planned, 201) : c.json(planned, 202))
+    const answer = (planned: dags.Planned) =>
+      planned.status === 'success' ? c.json(planned, 201) : c.json(planned, 202)
     return idempotent(
       c,
       async (ctx) => answer(await dags.createDag(withDesi(ctx), c.req.valid('json'))),
@@ -16,7 +17,8 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
   })
 
   app.openapi(contract.resumeClarification, (c) => {
-    const answer = (planned: dags.Planned) => (planned.status === 'success' ? c.json(planned, 201) : c.json(planned, 202))
+    const answer = (planned: dags.Planned) =>
+      planned.status === 'success' ? c.json(planned, 201) : c.json(planned, 202)
     const { id } = c.req.valid('param')
     return idempotent(
       c,
@@ -45,7 +47,10 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listDags, async (c) => {
     const query = c.req.valid('query')
     const page = await dags.listDags(withDesi(c.var.tenant), query, pageRequest(query))
-    return c.json(pageAnswer(page, query, (dag) => dag), 200)
+    return c.json(
+      pageAnswer(page, query, (dag) => dag),
+      200,
+    )
   })
 
   app.openapi(contract.getDag, async (c) => {

@@ -71,7 +71,8 @@ export type SubStep = z.infer<typeof SubStep>
 
 const ExecutionDetails = Execution.extend({ subSteps: z.array(SubStep) }).openapi('ExecutionDetails')
 const SubSteps = z.object({ executionId: z.uuid(), data: z.array(SubStep) }).openapi('SubSteps')
-const ExecutionEvent = Event.openapi('ExecutionEvent')
+// Cloned, because zod-openapi gives its method only to schemas made after it was loaded.
+const ExecutionEvent = Event.clone().openapi('ExecutionEvent')
 
 const ListExecutionsQuery = z.strictObject({
   ...PageQuery,
@@ -115,7 +116,10 @@ export const getExecutionDetails = defineRoute({
   home: 'tenant',
   summary: 'Get an execution with its sub-steps',
   request: { params: IdParam },
-  responses: { 200: json(ExecutionDetails, 'The execution, its sub-steps in the order of the plan'), ...errors(ExecutionNotFound) },
+  responses: {
+    200: json(ExecutionDetails, 'The execution, its sub-steps in the order of the plan'),
+    ...errors(ExecutionNotFound),
+  },
 })
 
 export const listSubSteps = defineRoute({

@@ -9,7 +9,10 @@ export function mountExecutions(app: App, withDesi: WithDesiAgent, streams: Even
   app.openapi(contract.listExecutions, async (c) => {
     const query = c.req.valid('query')
     const page = await executions.listExecutions(withDesi(c.var.tenant), query, pageRequest(query))
-    return c.json(pageAnswer(page, query, (execution) => execution), 200)
+    return c.json(
+      pageAnswer(page, query, (execution) => execution),
+      200,
+    )
   })
 
   app.openapi(contract.getExecution, async (c) => {

@@ -5,7 +5,11 @@ import type { Page, PageRequest } from '#kit/db/page.ts'
 import type { WorkflowContext } from '../context.ts'
 import type { Execution, ListExecutionsQuery, SubStep } from './contract.ts'
 
-export async function listExecutions(ctx: WorkflowContext, query: ListExecutionsQuery, page: PageRequest): Promise<Page<Execution>> {
+export async function listExecutions(
+  ctx: WorkflowContext,
+  query: ListExecutionsQuery,
+  page: PageRequest,
+): Promise<Page<Execution>> {
   const { status, dagId, createdFrom, createdBefore } = query
   const found = await ctx.desi.executions.list({ status, dagId, createdFrom, createdBefore }, page)
   return { ...found, rows: found.rows.map(present) }
@@ -19,7 +23,10 @@ export async function listSubSteps(ctx: WorkflowContext, id: string): Promise<Su
   return (await ctx.desi.executions.subSteps(id)).map(presentStep)
 }
 
-export async function getExecutionDetails(ctx: WorkflowContext, id: string): Promise<Execution & { subSteps: SubStep[] }> {
+export async function getExecutionDetails(
+  ctx: WorkflowContext,
+  id: string,
+): Promise<Execution & { subSteps: SubStep[] }> {
   const [execution, subSteps] = await Promise.all([getExecution(ctx, id), listSubSteps(ctx, id)])
   return { ...execution, subSteps }
 }

@@ -10,10 +10,13 @@ const STREAMS_PER_TENANT = 200
 /** The event streams of this process: how many each tenant has open, and what wakes them. */
 export class EventStreams {
   readonly wake: Wake
+  /** Aborts when the process goes down; streams then end, and their readers come back with `Last-Event-ID`. */
+  readonly stopping: AbortSignal
   readonly #open = new Map<string, number>()
 
-  constructor(wake: Wake) {
+  constructor(wake: Wake, stopping: AbortSignal) {
     this.wake = wake
+    this.stopping = stopping
   }
 
   /** Takes a place for one stream. @returns gives it back @throws TooManyStreams */
@@ -41,7 +44,7 @@ export async function streamEvents(
   if (!reader) return c.body(null, 204)
   const leave = streams.enter(ctx.tenant.id)
   const letGo = ctx.hold()
-  const waiting = follow(reader, streams.wake, executionId)
+  const waiting = follow(reader, streams, executionId)
   return sse(c, {
     ...waiting,
     end: () => {
@@ -53,16 +56,19 @@ export async function streamEvents(
 }
 
 /** The "grown" flag is cleared before the log is read, so a wake-up between reading and waiting is not lost. */
-function follow(reader: EventReader, wake: Wake, executionId: string) {
+function follow(reader: EventReader, { wake, stopping }: EventStreams, executionId: string) {
   let hasGrown = true
   let rouse = () => {}
-  const unsubscribe = wake.subscribe(executionId, () => {
+  const onWake = () => {
     hasGrown = true
     rouse()
-  })
+  }
+  const unsubscribe = wake.subscribe(executionId, onWake)
+  stopping.addEventListener('abort', onWake)
   return {
     async read(): Promise<SseMessage[] | null> {
       hasGrown = false
+      if (stopping.aborted) return null
       const events = await reader.read()
       return events?.map((event) => ({ id: String(event.seq), event: event.type, data: JSON.stringify(event) })) ?? null
     },
@@ -73,6 +79,9 @@ function follow(reader: EventReader, wake: Wake, executionId: string) {
         signal.addEventListener('abort', () => resolve(), { once: true })
       })
     },
-    end: unsubscribe,
+    end: () => {
+      unsubscribe()
+      stopping.removeEventListener('abort', onWake)
+    },
   }
 }

@@ -5,5 +5,7 @@ import * as contract from './contract.ts'
 export function mountTools(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listTools, async (c) => c.json({ data: [...withDesi(c.var.tenant).desi.tools.list()] }, 200))
 
-  app.openapi(contract.getTool, async (c) => c.json(withDesi(c.var.tenant).desi.tools.get(c.req.valid('param').name), 200))
+  app.openapi(contract.getTool, async (c) =>
+    c.json(withDesi(c.var.tenant).desi.tools.get(c.req.valid('param').name), 200),
+  )
 }

@@ -7,7 +7,10 @@ const BUSY_TIMEOUT_MS = 5_000
 const KEPT_STATEMENTS = 300
 
 /** A SQLite file (or `:memory:`) as a back end of our dialect. Keeps prepared statements: preparing is most of a query's cost. */
-export function betterSqliteBackend(file: string, synchronous: Synchronous): SqliteBackend & { raw: Database.Database } {
+export function betterSqliteBackend(
+  file: string,
+  synchronous: Synchronous,
+): SqliteBackend & { raw: Database.Database } {
   const raw = new Database(file, { timeout: BUSY_TIMEOUT_MS })
   raw.pragma('journal_mode = WAL')
   raw.pragma(`synchronous = ${synchronous}`)

@@ -1,0 +1,33 @@
+import * as apiKeys from '#features/identity/api-keys/contract.ts'
+import * as tenants from '#features/identity/tenants/contract.ts'
+import * as docs from '#features/operations/docs/contract.ts'
+import * as health from '#features/operations/health/contract.ts'
+import * as agents from '#features/workflows/agents/contract.ts'
+import * as artifacts from '#features/workflows/artifacts/contract.ts'
+import * as costs from '#features/workflows/costs/contract.ts'
+import * as dags from '#features/workflows/dags/contract.ts'
+import * as executions from '#features/workflows/executions/contract.ts'
+import * as tools from '#features/workflows/tools/contract.ts'
+import type { RouteContract } from '#kit/http/contract.ts'
+
+const MODULES: Record<string, unknown>[] = [
+  apiKeys,
+  tenants,
+  agents,
+  dags,
+  executions,
+  artifacts,
+  tools,
+  costs,
+  health,
+  docs,
+]
+
+/** Every route of the product, in the order in which the published spec shows them. */
+export const contracts: readonly RouteContract[] = MODULES.flatMap((module) => Object.values(module)).filter(isRoute)
+
+export const BASE_PATH = '/api/v2'
+
+function isRoute(exported: unknown): exported is RouteContract {
+  return typeof exported === 'object' && exported !== null && 'operationId' in exported && 'path' in exported
+}

@@ -1,0 +1,66 @@
+import type { DesiAgent } from '#desiagent/index.ts'
+import type { ControlDb } from '#kit/db/control-tables.ts'
+import { type DueWork, directoryOf, listDueWork } from '#kit/db/directory.ts'
+import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import type { Clock } from '#kit/time.ts'
+import type { Log } from '#ports/log.ts'
+import type { ExecutionJob, ExecutionQueue } from '#ports/queue.ts'
+
+export interface JobParts {
+  control: ControlDb
+  homes: TenantHomes
+  desiOf(tenantId: string, db: TenantDb): DesiAgent
+  queue: ExecutionQueue
+  log: Log
+  now: Clock
+}
+
+const PAGE = 500
+
+/** The work without a request. */
+export function createJobs({ control, homes, desiOf, queue, log, now }: JobParts) {
+  return {
+    /** Runs one execution to where it ends or rests. Never rejects: the index leads back to what could not be run. */
+    async runExecution({ tenantId, executionId }: ExecutionJob): Promise<void> {
+      let home: PinnedHome | null = null
+      try {
+        home = await homes.pin(tenantId)
+        if (home) await desiOf(tenantId, home.db).executions.run(executionId)
+      } catch (error) {
+        log.error({ err: error, tenantId, executionId }, 'an execution could not be run')
+      } finally {
+        home?.release()
+      }
+    },
+
+    /** Finds what an earlier incarnation left unfinished: executions go on, planning is marked as interrupted. */
+    async recover(): Promise<void> {
+      const due = await allDueWork()
+      if (due.length > 0) log.info({ found: due.length }, 'recovering unfinished work')
+      for (const work of due) {
+        if (work.kind === 'execution') queue.push({ tenantId: work.tenantId, executionId: work.subjectId })
+        else await interruptPlanning(work)
+      }
+    },
+  }
+
+  async function allDueWork(): Promise<DueWork[]> {
+    const found: DueWork[] = []
+    for (;;) {
+      const page = await listDueWork(control, now(), PAGE, found.length)
+      found.push(...page)
+      if (page.length < PAGE) return found
+    }
+  }
+
+  async function interruptPlanning({ tenantId, kind, subjectId }: DueWork): Promise<void> {
+    try {
+      const home = await homes.pin(tenantId)
+      if (!home) return directoryOf(control, tenantId).removeDueWork(kind, subjectId)
+      await desiOf(tenantId, home.db).dags.interrupt(subjectId).finally(home.release)
+    } catch (error) {
+      log.error({ err: error, tenantId, dagId: subjectId }, 'a DAG could not be marked as interrupted')
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { serve } from '@hono/node-server'
+import { clientAddress, type TrustedProxies } from '#kit/http/client-address.ts'
+
+interface Fetcher {
+  fetch(request: Request, env: object): Response | Promise<Response>
+}
+
+export interface HttpServer {
+  url: string
+  /** Lets requests under way finish for at most `graceMs`, then closes their connections. */
+  stop(graceMs: number): Promise<void>
+}
+
+/** Listens. @throws what listening throws, such as EADDRINUSE */
+export async function listen(app: Fetcher, host: string, port: number): Promise<HttpServer> {
+  const server = await new Promise<Server>((resolve, reject) => {
+    const created = serve({ fetch: app.fetch, hostname: host, port }, () => resolve(created)) as Server
+    created.once('error', reject)
+  })
+  const { port: actual } = server.address() as AddressInfo
+  const name = host.includes(':') ? `[${host}]` : host
+  return { url: `http://${name}:${actual}`, stop: (graceMs) => stop(server, graceMs) }
+}
+
+async function stop(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve())
+  })
+  server.closeIdleConnections()
+  const timer = setTimeout(() => server.closeAllConnections(), graceMs)
+  await closed
+  clearTimeout(timer)
+}
+
+/** The caller's address from the socket, and from `X-Forwarded-For` as far as trusted proxies wrote it. */
+export function addressFromSocket(trusted: TrustedProxies) {
+  return (c: { env: unknown; req: { header(name: string): string | undefined } }): string => {
+    const { incoming } = c.env as { incoming?: { socket: { remoteAddress?: string } } }
+    return clientAddress(incoming?.socket.remoteAddress ?? 'unknown', c.req.header('x-forwarded-for'), trusted)
+  }
+}

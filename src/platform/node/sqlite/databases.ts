@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs'
+import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { Kysely } from 'kysely'
+import type { ControlTables } from '#kit/db/control-tables.ts'
+import type { Databases } from '#kit/db/databases.ts'
+import { type Migrations, migrate } from '#kit/db/migrate.ts'
+import { sqliteDialect } from '#kit/db/sqlite/dialect.ts'
+import type { TenantTables } from '#kit/db/tenant-tables.ts'
+import { controlMigrations } from '#migrations/control/index.ts'
+import { tenantMigrations } from '#migrations/tenant/index.ts'
+import { betterSqliteBackend, type Synchronous } from './backend.ts'
+
+/** `admin.db` and `tenants/{tenant_id}/agent.db` below the data folder. */
+export function sqliteDatabases(dataDir: string, synchronous: Synchronous): Databases {
+  let template: Promise<Buffer> | undefined
+  const folderOf = (tenantId: string) => join(dataDir, 'tenants', tenantId)
+  const fileOf = (tenantId: string) => join(folderOf(tenantId), 'agent.db')
+
+  return {
+    async openControl() {
+      await mkdir(dataDir, { recursive: true, mode: 0o700 })
+      return openMigrated<ControlTables>(join(dataDir, 'admin.db'), synchronous, controlMigrations)
+    },
+
+    async openTenant(tenantId) {
+      if (!existsSync(fileOf(tenantId))) return null
+      return openMigrated<TenantTables>(fileOf(tenantId), synchronous, tenantMigrations)
+    },
+
+    async createTenant(tenantId) {
+      template ??= migratedTemplate()
+      await rm(folderOf(tenantId), { recursive: true, force: true })
+      await mkdir(folderOf(tenantId), { recursive: true, mode: 0o700 })
+      await writeDurably(fileOf(tenantId), await template)
+    },
+
+    async deleteTenant(tenantId) {
+      await rm(folderOf(tenantId), { recursive: true, force: true })
+    },
+  }
+}
+
+async function openMigrated<Tables>(
+  file: string,
+  synchronous: Synchronous,
+  migrations: Migrations,
+): Promise<Kysely<Tables>> {
+  const db = new Kysely<Tables>({ dialect: sqliteDialect(betterSqliteBackend(file, synchronous)) })
+  try {
+    await migrate(db as Kysely<unknown>, migrations)
+    return db
+  } catch (error) {
+    await db.destroy()
+    throw error
+  }
+}
+
+/** An empty, migrated tenant database as bytes: copying it takes a tenth of migrating a new one. */
+async function migratedTemplate(): Promise<Buffer> {
+  const backend = betterSqliteBackend(':memory:', 'OFF')
+  const db = new Kysely<unknown>({ dialect: sqliteDialect(backend) })
+  await migrate(db, tenantMigrations)
+  const bytes = backend.raw.serialize()
+  await db.destroy()
+  return bytes
+}
+
+/** Written aside, synced, then renamed: a file of this name is always whole. */
+async function writeDurably(file: string, bytes: Buffer): Promise<void> {
+  const aside = `${file}.new`
+  const handle = await open(aside, 'w', 0o600)
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(aside, file)
+  const folder = await open(dirname(file), 'r')
+  await folder.sync().finally(() => folder.close())
+}
