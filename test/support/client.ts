@@ -51,16 +51,17 @@ export class Client {
     return Promise.resolve(this.#app.fetch(request, env))
   }
 
-  /** Follows an execution's stream to its end. */
-  async events(executionId: string, lastEventId?: number, signal?: AbortSignal): Promise<StreamedEvent[]> {
+  /** Follows an execution's stream to its end, or until it has told `most` events; then it hangs up. */
+  async events(executionId: string, lastEventId?: number, most = Number.POSITIVE_INFINITY): Promise<StreamedEvent[]> {
     const headers: Record<string, string> = lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) }
-    const response = await this.raw(`/api/v2/executions/${executionId}/events`, {
-      headers,
-      ...(signal ? { signal } : {}),
-    })
+    const response = await this.raw(`/api/v2/executions/${executionId}/events`, { headers })
+    if (response.status === 204) return []
     if (response.status !== 200) throw new Error(`events: ${response.status} ${await response.text()}`)
     const events: StreamedEvent[] = []
-    for await (const event of readEvents(response)) events.push(event)
+    for await (const event of readEvents(response)) {
+      events.push(event)
+      if (events.length >= most) break
+    }
     return events
   }
 

@@ -45,7 +45,8 @@ async function runClaimed(parts: DesiAgentParts, claimed: Claimed, stop: AbortCo
       await suspend(run, { code: 'crashed_repeatedly', message })
       return
     }
-    await run.journal.commit({ events: [firstEvent(claimed)] })
+    const events = firstEvents(claimed)
+    if (events.length > 0) await run.journal.commit({ events })
   } catch (error) {
     if (error instanceof LeaseLost) return
     throw error
@@ -53,9 +54,11 @@ async function runClaimed(parts: DesiAgentParts, claimed: Claimed, stop: AbortCo
   await run.drive()
 }
 
-function firstEvent({ execution, isTakeOver }: Claimed): NewEvent {
-  if (isTakeOver) return { type: 'execution:resumed', data: {} }
-  return { type: 'execution:started', data: { total: execution.totalTasks, request: execution.originalRequest } }
+/** A deliberate resume has told of itself already. */
+function firstEvents({ execution, isTakeOver }: Claimed): NewEvent[] {
+  if (isTakeOver) return [{ type: 'execution:resumed', data: {} }]
+  if (execution.lastEventSeq > 0) return []
+  return [{ type: 'execution:started', data: { total: execution.totalTasks, request: execution.originalRequest } }]
 }
 
 /** Clears an index row that leads to nothing more to do: the process died between the end and the clearing. */

@@ -3,6 +3,9 @@ import { generateText, jsonSchema, type LanguageModelUsage, NoObjectGeneratedErr
 import { NO_USAGE, type TokenUsage } from '../usage.ts'
 import { type Model, type ModelAnswer, ModelError, type ModelRequest } from './model.ts'
 
+// The SDK prints what a model does not support (a reasoning model's temperature) on the console, at every call.
+Object.assign(globalThis, { AI_SDK_LOG_WARNINGS: false })
+
 type Identity = Pick<Model, 'provider' | 'id' | 'cost' | 'priceVersion'>
 
 /** One of the AI SDK's models as ours: no retries of its own, failures told apart, usage always there. */

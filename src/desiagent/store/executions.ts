@@ -115,8 +115,27 @@ export interface Lease {
  * @returns null when it has ended, waits, or is run by somebody
  */
 export async function claimExecution(db: TenantDb, id: string, lease: Lease, now: string): Promise<Claimed | null> {
+  const fresh = await claimIn(db, id, 'pending', lease, now)
+  const row = fresh ?? (await claimIn(db, id, 'running', lease, now))
+  if (!row) return null
+  return {
+    execution: toExecution(row),
+    synthesisPlan: row.synthesis_plan,
+    params: readJson<DagParams>(row.params) ?? {},
+    crashCount: row.crash_count,
+    isTakeOver: !fresh,
+  }
+}
+
+async function claimIn(
+  db: TenantDb,
+  id: string,
+  status: ExecutionStatus,
+  lease: Lease,
+  now: string,
+): Promise<ExecutionRow | undefined> {
   const isFree = sql<boolean>`(lease_owner is null or lease_until <= ${now} or ${lease.isSoleProcess ? 1 : 0} = 1)`
-  const row = await db
+  return db
     .updateTable('executions')
     .set((eb) => ({
       lease_owner: lease.owner,
@@ -127,18 +146,10 @@ export async function claimExecution(db: TenantDb, id: string, lease: Lease, now
       updated_at: now,
     }))
     .where('id', '=', id)
-    .where('status', 'in', ['pending', 'running'])
+    .where('status', '=', status)
     .where(isFree)
     .returningAll()
     .executeTakeFirst()
-  if (!row) return null
-  return {
-    execution: toExecution(row),
-    synthesisPlan: row.synthesis_plan,
-    params: readJson<DagParams>(row.params) ?? {},
-    crashCount: row.crash_count,
-    isTakeOver: row.last_event_seq > 0,
-  }
 }
 
 /** @returns false when the lease is no longer ours */
