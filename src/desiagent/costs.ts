@@ -1,6 +1,6 @@
-import type { PlanningAttempt } from './dags.ts'
+import type { PlanningAttempt } from './dag.ts'
 import { ExecutionNotFound } from './errors.ts'
-import type { ExecutionStatus } from './executions.ts'
+import type { ExecutionStatus } from './execution.ts'
 import { PRICE_VERSION } from './models/prices.ts'
 import type { DesiAgentParts } from './parts.ts'
 import { findDag } from './store/dags.ts'

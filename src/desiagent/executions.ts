@@ -8,6 +8,7 @@ import {
   ExecutionNotResumable,
 } from './errors.ts'
 import type { ExecutionEvent } from './events.ts'
+import type { Execution, ExecutionFilter, ExecutionStatus } from './execution.ts'
 import { runExecution } from './executor/run-execution.ts'
 import type { DesiAgentParts } from './parts.ts'
 import * as artifacts from './store/artifacts.ts'
@@ -15,59 +16,6 @@ import { insertEvents, listEvents } from './store/events.ts'
 import * as store from './store/executions.ts'
 import { endUnfinished, listSubSteps, reopenUnfinished, type SubStep } from './store/sub-steps.ts'
 import { NOTHING_USED } from './store/usage-columns.ts'
-import type { TokenUsage } from './usage.ts'
-
-export const EXECUTION_STATUSES = [
-  'pending',
-  'running',
-  'waiting',
-  'paused',
-  'suspended',
-  'completed',
-  'partial',
-  'failed',
-  'cancelled',
-] as const
-export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number]
-
-export interface Execution {
-  id: string
-  dagId: string | null
-  dagTitle: string
-  originalRequest: string
-  primaryIntent: string
-  status: ExecutionStatus
-  startedAt: string | null
-  completedAt: string | null
-  durationMs: number | null
-  totalTasks: number
-  completedTasks: number
-  failedTasks: number
-  waitingTasks: number
-  skippedTasks: number
-  finalResult: string | null
-  synthesisResult: string | null
-  suspendedReason: string | null
-  suspendedAt: string | null
-  retryCount: number
-  lastRetryAt: string | null
-  /** Steps and synthesis; planning is the DAG's. */
-  totalUsage: TokenUsage
-  costUsdMicros: number | null
-  /** The number of its newest event. */
-  lastEventSeq: number
-  createdAt: string
-  updatedAt: string
-}
-
-export interface ExecutionFilter {
-  status?: ExecutionStatus | undefined
-  dagId?: string | undefined
-  /** ISO 8601; inclusive. */
-  createdFrom?: string | undefined
-  /** ISO 8601; exclusive. */
-  createdBefore?: string | undefined
-}
 
 const RESUMABLE: readonly ExecutionStatus[] = ['suspended', 'paused', 'partial', 'failed']
 const ENDED: readonly ExecutionStatus[] = ['completed', 'partial', 'failed', 'cancelled']

@@ -26,7 +26,8 @@ export class ServerProcess {
     return this.#end('SIGTERM')
   }
 
-  async call(key: string, method: string, path: string, body?: unknown) {
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  async call(key: string, method: string, path: string, body?: unknown): Promise<{ status: number; body: any }> {
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
     const response = await fetch(`${this.url}/api/v2${path}`, {
       method,

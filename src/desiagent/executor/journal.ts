@@ -1,6 +1,7 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import type { NewEvent } from '../events.ts'
+import { EXECUTION_STATUSES } from '../execution.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { type NewArtifact, putArtifact } from '../store/artifacts.ts'
 import { insertEvents } from '../store/events.ts'
@@ -71,21 +72,9 @@ export class Journal {
     const now = shared.now().toISOString()
     await transaction(db, async (tx) => {
       const usage = usageOf(calls)
-      await changeExecution(tx, this.#executionId, { statuses: ANY_STATUS }, {}, usage, 0, now)
+      await changeExecution(tx, this.#executionId, { statuses: EXECUTION_STATUSES }, {}, usage, 0, now)
       for (const { subStepId } of calls.slice(0, 1)) if (subStepId) await updateSubStep(tx, subStepId, {}, usage, now)
       await insertModelCalls(tx, calls)
     })
   }
 }
-
-const ANY_STATUS = [
-  'pending',
-  'running',
-  'waiting',
-  'paused',
-  'suspended',
-  'completed',
-  'partial',
-  'failed',
-  'cancelled',
-] as const

@@ -1,6 +1,6 @@
 import { addMilliseconds } from '#kit/time.ts'
-import type { DagParams } from '../dags.ts'
-import type { Execution } from '../executions.ts'
+import type { DagParams } from '../dag.ts'
+import type { Execution } from '../execution.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { type Claimed, renewLease } from '../store/executions.ts'
 import type { SubStep } from '../store/sub-steps.ts'

@@ -1,6 +1,6 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
-import type { Dag, DagInput } from '../dags.ts'
+import type { Dag, DagInput } from '../dag.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import type { DecomposerJob } from '../planner/decomposer-job.ts'
 import { waves } from '../planner/graph.ts'

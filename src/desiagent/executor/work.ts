@@ -1,5 +1,5 @@
 import { type Agent, resolveAgent } from '../agents.ts'
-import type { DagParams } from '../dags.ts'
+import type { DagParams } from '../dag.ts'
 import { resultsMessage } from '../messages.ts'
 import { type CallRecord, callModel } from '../models/call.ts'
 import type { ModelRequest } from '../models/model.ts'

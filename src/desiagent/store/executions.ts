@@ -2,8 +2,8 @@ import { type Expression, type ExpressionBuilder, type Selectable, sql } from 'k
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
 import { prepared } from '#kit/db/prepared.ts'
 import type { ExecutionsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
-import type { DagParams } from '../dags.ts'
-import type { Execution, ExecutionFilter, ExecutionStatus } from '../executions.ts'
+import type { DagParams } from '../dag.ts'
+import type { Execution, ExecutionFilter, ExecutionStatus } from '../execution.ts'
 import { readJson } from './json.ts'
 import { NOTHING_USED, toCost, toTokenUsage } from './usage-columns.ts'
 

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi'
-import { EXECUTION_STATUSES } from '#desiagent/executions.ts'
+import { EXECUTION_STATUSES } from '#desiagent/execution.ts'
 import { PROVIDERS } from '#desiagent/models/registry.ts'
 import { FileName } from '#desiagent/tools/file-name.ts'
 

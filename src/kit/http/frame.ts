@@ -4,6 +4,7 @@ import { cors } from 'hono/cors'
 import type { Log } from '#ports/log.ts'
 import { newId } from '../ids.ts'
 import type { Env, RequestContext } from './env.ts'
+import { answer } from './error-response.ts'
 import { PayloadTooLarge } from './errors.ts'
 
 export interface FrameOptions {
@@ -47,13 +48,9 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
     ],
     maxAge: 600,
   })
-  const tooLarge = () => new PayloadTooLarge({ limitBytes: bodyLimitBytes })
-  const limitUnannounced = bodyLimit({
-    maxSize: bodyLimitBytes,
-    onError: () => {
-      throw tooLarge()
-    },
-  })
+  // Answered, not thrown: a throw from here would leave the frame before its log line.
+  const refuse = (c: RequestContext) => answer(c, new PayloadTooLarge({ limitBytes: bodyLimitBytes }))
+  const limitUnannounced = bodyLimit({ maxSize: bodyLimitBytes, onError: refuse as never })
 
   return async (c, next) => {
     const startedAt = performance.now()
@@ -65,33 +62,32 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
     for (const [name, value] of SECURITY_HEADERS) c.header(name, value)
 
     const inner = withBodyLimit(c, next)
-    if (c.req.header('origin') === undefined) await inner()
-    else {
-      const preflight = await allowOrigins(c, inner)
-      if (preflight) return preflight
-    }
+    const hasOrigin = c.req.header('origin') !== undefined
+    const preflight = hasOrigin ? await allowOrigins(c, inner) : await inner()
     log.info(
       {
         requestId,
         tenantId: c.var.principal?.tenantId,
         route: c.var.operationId ?? 'unmatched',
         method: c.req.method,
-        status: c.res.status,
+        status: (preflight ?? c.res).status,
         durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
       },
       'request',
     )
+    return preflight ?? undefined
   }
 
   function withBodyLimit(c: RequestContext, next: () => Promise<void>): () => Promise<void> {
     const announced = c.req.header('content-length')
-    if (announced !== undefined) {
-      if (Number(announced) > bodyLimitBytes) return () => Promise.reject(tooLarge())
-      return next
-    }
-    if (c.req.header('transfer-encoding') === undefined) return next
+    if (announced !== undefined && Number(announced) <= bodyLimitBytes) return next
+    if (announced === undefined && BODYLESS.has(c.req.method)) return next
     return async () => {
-      await limitUnannounced(c, next)
+      const refused = announced === undefined ? await limitUnannounced(c, next) : refuse(c)
+      if (refused) c.res = refused
     }
   }
 }
+
+// Any other request may bring a body without a word in its headers: HTTP/2 needs no length and knows no chunks.
+const BODYLESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])

@@ -28,7 +28,7 @@ export function keyLimiters(limits: RateLimits, now: () => number): Record<RateC
       store,
       standardHeaders: false, // the API answers X-RateLimit-*, set below
       keyGenerator: (c) => windowKey(limit, `${name}:${c.var.principal.keyId}`),
-      handler: refuse,
+      handler: (c) => refuse(c as RequestContext, now()),
     })
   return {
     api: limiter(limits.apiPerMinute, 'api'),
@@ -73,9 +73,9 @@ export function setLimitHeaders(c: RequestContext): LimiterInfo {
   return info
 }
 
-function refuse(c: unknown): never {
-  const { limit, resetTime } = setLimitHeaders(c as RequestContext)
-  throw rateLimited(limit, resetTime, Date.now())
+function refuse(c: RequestContext, now: number): never {
+  const { limit, resetTime } = setLimitHeaders(c)
+  throw rateLimited(limit, resetTime, now)
 }
 
 function rateLimited(limit: number, resetTime: Date | undefined, now: number) {

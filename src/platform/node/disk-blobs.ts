@@ -1,6 +1,7 @@
-import { lstat, mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { lstat, mkdir, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Blobs } from '#ports/blobs.ts'
+import { writeDurably } from './write-durably.ts'
 
 const KEY = /^[\w-]+(\/[\w-]+)*$/
 
@@ -10,15 +11,7 @@ export function diskBlobs(folder: string): Blobs {
     async put(key, bytes) {
       const file = await safePath(folder, key)
       await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-      const aside = `${file}.${crypto.randomUUID()}.new`
-      const handle = await open(aside, 'wx', 0o600)
-      try {
-        await handle.writeFile(bytes)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-      await rename(aside, file)
+      await writeDurably(file, bytes)
     },
 
     async get(key) {

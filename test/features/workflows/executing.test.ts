@@ -131,7 +131,7 @@ test('cancel aborts the call in flight, is idempotent, and ends what has not end
   const events = await acme.events(started.id)
   expect(events.at(-1)?.event).toBe('execution:cancelled')
   expect(await acme.post(`/executions/${started.id}/resume`)).toMatchObject({ status: 409 })
-  const scheduler = async () => (await (await acme.raw('/health/ready')).json()).scheduler
+  const scheduler = async () => ((await (await acme.raw('/health/ready')).json()) as { scheduler: object }).scheduler
   await expect.poll(scheduler).toMatchObject({ runningExecutions: 0 })
   expect(model.calls).toHaveLength(1)
 })

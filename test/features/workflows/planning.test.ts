@@ -104,7 +104,7 @@ test('gaps that the planner names itself are sent back once more', async () => {
 })
 
 test('a plan without a title is given one, and the call for it is on the bill', async () => {
-  const { title: _, ...untitled } = GOOD
+  const untitled = planOf([{ id: '001' }])
   const { acme } = await withPlans(untitled)
 
   const { body } = await acme.post('/dags', { goalText: 'count' })

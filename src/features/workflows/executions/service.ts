@@ -1,5 +1,5 @@
 import { CLOSING_EVENTS, type ExecutionEvent } from '#desiagent/events.ts'
-import type { Execution as ExecutionRecord } from '#desiagent/executions.ts'
+import type { Execution as ExecutionRecord } from '#desiagent/execution.ts'
 import type { SubStep as SubStepRecord } from '#desiagent/store/sub-steps.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
 import type { WorkflowContext } from '../context.ts'

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Kysely } from 'kysely'
 import type { ControlTables } from '#kit/db/control-tables.ts'
 import type { Databases } from '#kit/db/databases.ts'
@@ -9,6 +9,7 @@ import { sqliteDialect } from '#kit/db/sqlite/dialect.ts'
 import type { TenantTables } from '#kit/db/tenant-tables.ts'
 import { controlMigrations } from '#migrations/control/index.ts'
 import { tenantMigrations } from '#migrations/tenant/index.ts'
+import { writeDurably } from '../write-durably.ts'
 import { betterSqliteBackend, type Synchronous } from './backend.ts'
 
 /** `admin.db` and `tenants/{tenant_id}/agent.db` below the data folder. */
@@ -64,19 +65,4 @@ async function migratedTemplate(): Promise<Buffer> {
   const bytes = backend.raw.serialize()
   await db.destroy()
   return bytes
-}
-
-/** Written aside, synced, then renamed: a file of this name is always whole. */
-async function writeDurably(file: string, bytes: Buffer): Promise<void> {
-  const aside = `${file}.new`
-  const handle = await open(aside, 'w', 0o600)
-  try {
-    await handle.writeFile(bytes)
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-  await rename(aside, file)
-  const folder = await open(dirname(file), 'r')
-  await folder.sync().finally(() => folder.close())
 }

@@ -1,0 +1,53 @@
+import type { TokenUsage } from './usage.ts'
+
+export const EXECUTION_STATUSES = [
+  'pending',
+  'running',
+  'waiting',
+  'paused',
+  'suspended',
+  'completed',
+  'partial',
+  'failed',
+  'cancelled',
+] as const
+export type ExecutionStatus = (typeof EXECUTION_STATUSES)[number]
+
+export interface Execution {
+  id: string
+  dagId: string | null
+  dagTitle: string
+  originalRequest: string
+  primaryIntent: string
+  status: ExecutionStatus
+  startedAt: string | null
+  completedAt: string | null
+  durationMs: number | null
+  totalTasks: number
+  completedTasks: number
+  failedTasks: number
+  waitingTasks: number
+  skippedTasks: number
+  finalResult: string | null
+  synthesisResult: string | null
+  suspendedReason: string | null
+  suspendedAt: string | null
+  retryCount: number
+  lastRetryAt: string | null
+  /** Steps and synthesis; planning is the DAG's. */
+  totalUsage: TokenUsage
+  costUsdMicros: number | null
+  /** The number of its newest event. */
+  lastEventSeq: number
+  createdAt: string
+  updatedAt: string
+}
+
+export interface ExecutionFilter {
+  status?: ExecutionStatus | undefined
+  dagId?: string | undefined
+  /** ISO 8601; inclusive. */
+  createdFrom?: string | undefined
+  /** ISO 8601; exclusive. */
+  createdBefore?: string | undefined
+}

@@ -1,0 +1,101 @@
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { transaction } from '#kit/db/transaction.ts'
+import { type Agent, resolveAgent } from '../agents.ts'
+import type { Dag, OnPlanned, PlanningAttempt } from '../dag.ts'
+import type { DesiAgentParts } from '../parts.ts'
+import { listActiveAgents } from '../store/agents.ts'
+import * as store from '../store/dags.ts'
+import { insertModelCalls } from '../store/model-calls.ts'
+import { describeTools } from '../tools/registry.ts'
+import { type PlanningCall, type PlanningOutcome, planGoal } from './plan-goal.ts'
+import { planScope } from './plan-scope.ts'
+
+/** The agents that plan and answer; a plan does not ask them. */
+const OUR_OWN_AGENTS: readonly string[] = ['planner', 'titler', 'synthesizer']
+
+/**
+ * Plans a DAG whose row says `planning`, keeps each attempt as soon as its cost is known, and commits how it ended.
+ *
+ * @param onPlanned  called in the transaction of the end, unless the provider was out of reach
+ */
+export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, onPlanned: OnPlanned): Promise<Dag> {
+  const { db, directory, shared } = parts
+  const nowIso = () => shared.now().toISOString()
+  const outcome = await askPlanner(parts, dag, planner).catch(async (error: unknown) => {
+    // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
+    await store.updateDag(db, dag.id, { status: 'failed', error: UNEXPECTED }, nowIso(), 'planning')
+    throw error
+  })
+  await transaction(db, async (tx) => {
+    await store.updateDag(tx, dag.id, changeBy(outcome), nowIso(), 'planning')
+    if (outcome.status !== 'failed') await onPlanned(tx, dag.id)
+  })
+  await directory.removeDueWork('planning', dag.id)
+  return (await store.findDag(db, dag.id)) as Dag
+}
+
+async function askPlanner(parts: DesiAgentParts, dag: Dag, planner: Agent): Promise<PlanningOutcome> {
+  const { db, shared } = parts
+  const titler = await resolveAgent(db, 'titler')
+  const attempts = [...dag.planningAttempts]
+  const work = {
+    brief: await briefOf(parts, dag, planner),
+    scope: await planScope(db, planner.allowedTools),
+    planner: { agent: planner, model: shared.models.resolve(dag.params, planner) },
+    titler: { agent: titler, model: shared.models.resolve(dag.params, titler) },
+    params: dag.params,
+    idempotencyKey: `${dag.id}/plan/${dag.clarifications.length}`,
+    record: (planned: PlanningCall) => keepAttempt(parts, dag.id, attempts, planned),
+    signal: new AbortController().signal,
+  }
+  return planGoal(work, shared)
+}
+
+async function briefOf({ db, shared }: DesiAgentParts, dag: Dag, planner: Agent) {
+  const [inputs, agents] = await Promise.all([store.listDagInputs(db, dag.id), listActiveAgents(db)])
+  const tools = describeTools(planner.allowedTools)
+  return {
+    goalText: dag.goalText,
+    inputs,
+    tools: tools.map(({ name, description, parameters }) => ({ name, description, parameters })),
+    agents: agents.filter(({ name }) => !OUR_OWN_AGENTS.includes(name)),
+    clarifications: dag.clarifications,
+    today: shared.now().toISOString().slice(0, 10),
+  }
+}
+
+async function keepAttempt(
+  { db, shared }: DesiAgentParts,
+  dagId: string,
+  attempts: PlanningAttempt[],
+  { attempt, reason, errorMessage, call }: PlanningCall,
+): Promise<void> {
+  attempts.push({ attempt, reason, usage: call.usage, costUsdMicros: call.costUsdMicros, errorMessage })
+  const purpose = reason === 'title_master' ? 'title' : 'planning'
+  const entry = { ...call, id: shared.newId(), purpose, dagId, executionId: null, subStepId: null, attempt } as const
+  await transaction(db, async (tx: TenantDb) => {
+    await store.updateDag(tx, dagId, { planningAttempts: attempts }, shared.now().toISOString())
+    await insertModelCalls(tx, [entry])
+  })
+}
+
+const UNEXPECTED = { code: 'internal_error', message: 'Something went wrong on our side while planning.' }
+
+function changeBy(outcome: PlanningOutcome): store.DagChange {
+  switch (outcome.status) {
+    case 'success':
+      return { status: 'success', plan: outcome.plan, dagTitle: outcome.title, clarificationQuery: null, error: null }
+    case 'clarification_required':
+      return { status: 'clarification_required', plan: outcome.plan, clarificationQuery: outcome.query }
+    case 'validation_error': {
+      const error = {
+        code: 'plan_invalid',
+        message: 'No valid plan came out of three attempts.',
+        problems: outcome.problems,
+      }
+      return { status: 'validation_error', error }
+    }
+    case 'failed':
+      return { status: 'failed', error: { code: outcome.error.code, message: outcome.error.message } }
+  }
+}
