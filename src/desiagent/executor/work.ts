@@ -58,18 +58,25 @@ async function useTool(work: StepWork): Promise<unknown> {
       `${tool.name} cannot take these parameters: ${issue?.path.join('.')} ${issue?.message}`,
     )
   }
-  return tool.run(input.data, toolUse(work))
+  const { stepTimeoutMs } = work.parts.shared.settings
+  const timeout = AbortSignal.timeout(stepTimeoutMs)
+  try {
+    return await tool.run(input.data, toolUse(work, timeout))
+  } catch (error) {
+    if (!timeout.aborted || work.stop.aborted) throw error
+    throw new ToolError('timeout', `${tool.name} gave no answer within ${stepTimeoutMs} ms.`, true)
+  }
 }
 
 function resultOf(results: StepWork['results'], taskId: string): unknown {
   return results.find((result) => sameTask(result.taskId, taskId))?.result
 }
 
-function toolUse(work: StepWork): ToolUse {
+function toolUse(work: StepWork, timeout: AbortSignal): ToolUse {
   const { parts, stop } = work
   const { stepTimeoutMs } = parts.shared.settings
   return {
-    signal: AbortSignal.any([stop, AbortSignal.timeout(stepTimeoutMs)]),
+    signal: AbortSignal.any([stop, timeout]),
     timeoutMs: stepTimeoutMs,
     fetch: parts.shared.fetch,
     files: filesOf(work),

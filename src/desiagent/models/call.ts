@@ -32,7 +32,7 @@ export async function callModel(
     provider: model.provider,
     model: model.id,
     usage: usage ?? NO_USAGE,
-    costUsdMicros: usage === null ? null : usage.totalTokens === 0 ? 0 : model.cost(usage),
+    costUsdMicros: costOf(model, usage),
     priceVersion: model.priceVersion,
     errorCode,
     durationMs: now().getTime() - startedAt.getTime(),
@@ -45,6 +45,12 @@ export async function callModel(
     const error = asModelError(thrown, timeout, request.signal, timeoutMs)
     return { ok: false, error, call: record(error.usage, error.code) }
   }
+}
+
+/** A provider that refused counted nothing; one that answered and did not say what it counted leaves the cost unknown. */
+function costOf(model: Model, usage: TokenUsage | null): number | null {
+  if (usage === NO_USAGE) return 0
+  return usage === null || usage.totalTokens === 0 ? null : model.cost(usage)
 }
 
 function asModelError(thrown: unknown, timeout: AbortSignal, stop: AbortSignal, timeoutMs: number): ModelError {

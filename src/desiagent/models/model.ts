@@ -57,7 +57,7 @@ export type ModelErrorCode =
 
 export class ModelError extends Error {
   readonly code: ModelErrorCode
-  /** What the provider counted, if it answered at all. Null: it may have charged for something we do not know. */
+  /** What the provider counted: `NO_USAGE` when it refused. Null: it may have charged for something we do not know. */
   readonly usage: TokenUsage | null
   readonly retryAfterMs: number | undefined
 

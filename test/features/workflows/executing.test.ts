@@ -1,4 +1,6 @@
-import { expect, test } from 'vitest'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
 import { openAiServer } from '#test/support/openai-server.ts'
 import { planOf, type TaskSketch } from '#test/support/plans.ts'
 import { startApi } from '#test/support/start-api.ts'
@@ -203,13 +205,23 @@ test('a deleted execution is gone with its files; a running one cannot be delete
   }
 })
 
-test('a page is read through the guard: the operator’s allow-list is the only exception', async () => {
-  const page = await openAiServer(() => 'unused')
-  const { host } = new URL(page.url)
-  const definition = planOf([{ id: '1', tool: 'fetchPage', params: { url: `http://${host}/page` } }])
-  const guarded = await startApi()
-  const refused = await (await guarded.tenant('acme')).runDefinition(definition)
-  expect(refused).toMatchObject({ status: 'failed' })
-  expect(refused.subSteps[0].error.code).toBe('page_refused')
-  expect(page.calls).toHaveLength(0)
+test('a page is read through the guard; the operator’s allow-list is the only exception', async () => {
+  let visits = 0
+  const server = createServer((_, response) => {
+    visits += 1
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<title>Bees</title><h1>Bees</h1><p>They dance.</p>')
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  const definition = planOf([{ id: '1', tool: 'fetchPage', params: { url: `http://${host}/bees` } }])
+
+  const strict = await startApi()
+  const refused = await (await strict.tenant('acme')).runDefinition(definition)
+  expect(refused.subSteps[0]).toMatchObject({ status: 'failed', attempt: 1, error: { code: 'page_refused' } })
+  expect(visits).toBe(0)
+
+  const trusting = await startApi({ env: { OUTBOUND_ALLOW: host } })
+  const read = await (await trusting.tenant('acme')).runDefinition(definition)
+  expect(read.subSteps[0].result).toMatchObject({ title: 'Bees', text: expect.stringContaining('They dance.') })
 })
