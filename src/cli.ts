@@ -1,9 +1,11 @@
 import { BOOTSTRAP_HELP, bootstrap } from './cli/bootstrap.ts'
 import { CommandError } from './cli/command-error.ts'
+import { DEMO_HELP, demo } from './cli/demo.ts'
 import { ConfigError } from './config.ts'
 
 const COMMANDS: Record<string, { run(args: string[]): Promise<void>; help: string }> = {
   bootstrap: { run: bootstrap, help: BOOTSTRAP_HELP },
+  demo: { run: demo, help: DEMO_HELP },
 }
 
 async function main([name = 'help', ...args]: string[]): Promise<void> {
