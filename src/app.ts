@@ -1,5 +1,4 @@
-import { OpenAPIHono } from '@hono/zod-openapi'
-import { methodNotAllowed } from 'hono/method-not-allowed'
+import type { OpenAPIHono } from '@hono/zod-openapi'
 import { mountApiKeys } from '#features/identity/api-keys/handlers.ts'
 import type { KeyMaking } from '#features/identity/api-keys/service.ts'
 import type { KeyVerifier } from '#features/identity/api-keys/verify.ts'
@@ -18,13 +17,11 @@ import { EventStreams } from '#features/workflows/executions/stream.ts'
 import { mountTools } from '#features/workflows/tools/handlers.ts'
 import type { TenantOperations } from '#kit/context.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
-import type { RouteContract } from '#kit/http/contract.ts'
 import type { App, Env } from '#kit/http/env.ts'
-import { answer, errorHandler } from '#kit/http/error-response.ts'
-import { MethodNotAllowed, RouteNotFound, ValidationFailed } from '#kit/http/errors.ts'
-import { type FrameOptions, frame } from '#kit/http/frame.ts'
+import type { FrameOptions } from '#kit/http/frame.ts'
 import { guards } from '#kit/http/guard.ts'
 import type { AddressLimit, RateLimits } from '#kit/http/rate-limit.ts'
+import { createRoot, guarded } from '#kit/http/root.ts'
 import type { Clock } from '#kit/time.ts'
 import type { Assets } from '#ports/assets.ts'
 import type { Wake } from '#ports/wake.ts'
@@ -51,23 +48,10 @@ export interface AppParts {
 
 /** The API: every feature on one Hono application, each route behind the guard its contract asks for. */
 export function createApp(parts: AppParts): OpenAPIHono<Env> {
-  const root = new OpenAPIHono<Env>({ defaultHook: refuseInvalid })
-  root.onError(errorHandler(parts.frame.log))
-  root.notFound((c) => answer(c, new RouteNotFound()))
-  root.use(frame(parts.frame))
-  root.use(
-    methodNotAllowed({
-      app: root,
-      onMethodNotAllowed: (c, allowed) => {
-        c.header('Allow', allowed.join(', '))
-        return answer(c as never, new MethodNotAllowed({ allowed }))
-      },
-    }),
-  )
-
+  const root = createRoot(parts.frame)
   const { enterTenant, enterControl } = entrances(parts)
   const guard = guards({ ...parts, nowMs: () => parts.now().getTime(), enterTenant, enterControl })
-  mountFeatures(guarded(root, guard), parts)
+  mountFeatures(guarded(root, BASE_PATH, guard), parts)
   return root
 }
 
@@ -83,24 +67,4 @@ function mountFeatures(app: App, parts: AppParts): void {
   mountArtifacts(app, withDesi)
   mountTools(app, withDesi)
   mountCosts(app, withDesi)
-}
-
-/** The only way to mount a route: its contract decides what runs in front of it and where it stands. */
-function guarded(root: OpenAPIHono<Env>, guard: ReturnType<typeof guards>): App {
-  const openapi = (route: RouteContract, handler: never) => {
-    const path = route.isAtRoot ? route.path : BASE_PATH + route.path
-    return root.openapi({ ...route, path, middleware: guard(route) } as never, handler)
-  }
-  return { openapi: openapi as never }
-}
-
-interface Validation {
-  success: boolean
-  error?: { issues: readonly { path: readonly PropertyKey[]; message: string }[] }
-}
-
-function refuseInvalid({ success, error }: Validation): void {
-  if (success) return
-  const problems = error?.issues.map(({ path, message }) => ({ path: path.map(String).join('.'), message })) ?? []
-  throw new ValidationFailed(problems)
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { type ModelSettings, PROVIDERS, type ProviderName } from '#desiagent/models/registry.ts'
+import { PROVIDERS, type ProviderName } from '#desiagent/models/providers.ts'
+import type { ModelSettings } from '#desiagent/models/registry.ts'
 import { parseTrustedProxies, type TrustedProxies } from '#kit/http/client-address.ts'
 
 /** One environment variable: how it is read, and what `.env.example` says of it. */

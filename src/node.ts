@@ -84,8 +84,10 @@ export interface Api {
   stores: Stores
   /** Runs what is queued and what an earlier incarnation left unfinished. */
   startWork(): Promise<void>
-  /** Lets sub-steps in flight finish for at most `graceMs`, then aborts them and closes the databases. */
-  close(graceMs: number): Promise<void>
+  /** Ends streams, begins nothing more, and lets calls in flight finish for at most `graceMs` before it aborts them. */
+  drain(graceMs: number): Promise<void>
+  /** Closes what is open, after draining. */
+  close(): Promise<void>
 }
 
 /**
@@ -165,12 +167,14 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
       queue.start(jobs.runExecution)
       await jobs.recover()
     },
-    async close(graceMs) {
+    async drain(graceMs) {
       stopping.abort()
       running.drain()
       const abortLate = setTimeout(() => running.stopAll(), graceMs)
-      await queue.stop()
+      await Promise.all([queue.stop(), running.plannings()])
       clearTimeout(abortLate)
+    },
+    async close() {
       await fetch.close()
       await stores.close()
       unlock()
@@ -191,7 +195,7 @@ export async function startServer(config: Config, overrides: Overrides = {}): Pr
   try {
     server = await listen(api.app, config.HOST, config.PORT)
   } catch (error) {
-    await api.close(0)
+    await api.close()
     throw error
   }
   await api.startWork()
@@ -199,9 +203,10 @@ export async function startServer(config: Config, overrides: Overrides = {}): Pr
     url: server.url,
     api,
     async stop() {
-      const stopped = server.stop(config.SHUTDOWN_GRACE_MS)
-      await api.close(config.SHUTDOWN_GRACE_MS)
-      await stopped
+      const requests = server.stop(config.SHUTDOWN_GRACE_MS)
+      await api.drain(config.SHUTDOWN_GRACE_MS)
+      await requests // their handlers still need the databases
+      await api.close()
     },
   }
 }

@@ -15,7 +15,7 @@ import { type NewExecution, newExecution, startExecution } from './executor/star
 import { definitionDag, draftDag, keepInputs } from './new-dag.ts'
 import type { DesiAgentParts } from './parts.ts'
 import type { DecomposerJob } from './planner/decomposer-job.ts'
-import { planDag } from './planner/plan-dag.ts'
+import { INTERRUPTED, planDag } from './planner/plan-dag.ts'
 import { validated } from './planner/plan-scope.ts'
 import * as store from './store/dags.ts'
 
@@ -170,11 +170,7 @@ export function dagsOf(parts: DesiAgentParts) {
 
     /** Ends the planning that a process died in. Found through `due_work` at the next start. */
     async interrupt(id: string): Promise<void> {
-      const error = {
-        code: 'interrupted',
-        message: 'The server stopped while this goal was being planned. Create it again.',
-      }
-      await store.updateDag(db, id, { status: 'failed', error }, nowIso(), 'planning')
+      await store.updateDag(db, id, { status: 'failed', error: INTERRUPTED }, nowIso(), 'planning')
       await parts.directory.removeDueWork('planning', id)
     },
   }

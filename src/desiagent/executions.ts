@@ -124,13 +124,16 @@ export function executionsOf(parts: DesiAgentParts) {
 export function artifactsOf({ db, shared }: DesiAgentParts) {
   return {
     /** @throws ExecutionNotFound */
-    async list(executionId: string, page: PageRequest): Promise<Page<artifacts.Artifact>> {
+    async list(executionId: string, page: PageRequest): Promise<Page<artifacts.StoredArtifact>> {
       if (!(await store.findExecution(db, executionId))) throw new ExecutionNotFound()
       return artifacts.listArtifacts(db, executionId, page)
     },
 
     /** @throws ArtifactNotFound */
-    async read(executionId: string, artifactId: string): Promise<{ artifact: artifacts.Artifact; bytes: Uint8Array }> {
+    async read(
+      executionId: string,
+      artifactId: string,
+    ): Promise<{ artifact: artifacts.StoredArtifact; bytes: Uint8Array }> {
       const artifact = await artifacts.findArtifactById(db, executionId, artifactId)
       const bytes = artifact && (await shared.blobs.get(artifact.blobKey))
       if (!artifact || !bytes) throw new ArtifactNotFound()

@@ -1,4 +1,5 @@
 import type { Api } from '#src/node.ts'
+import { assertAsDocumented } from './documented.ts'
 import { readEvents, type StreamedEvent } from './events.ts'
 
 /** biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape */
@@ -40,6 +41,7 @@ export class Client {
     const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
     const response = await this.raw(`/api/v2${path}`, { method, ...json, headers: { ...type, ...headers } })
     const text = await response.text()
+    assertAsDocumented(method, path, response.status, parsed(text))
     return { status: response.status, body: parsed(text) as T, headers: response.headers }
   }
 

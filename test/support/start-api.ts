@@ -64,7 +64,8 @@ export class TestApi {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    await this.api.close(0)
+    await this.api.drain(0)
+    await this.api.close()
   }
 }
 

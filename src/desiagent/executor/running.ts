@@ -2,6 +2,7 @@
 export class RunningExecutions {
   readonly owner: string
   readonly #stops = new Map<string, AbortController>()
+  readonly #plannings = new Map<AbortController, Promise<unknown>>()
   #isDraining = false
 
   /** @param owner  unique to this incarnation of the process */
@@ -26,6 +27,23 @@ export class RunningExecutions {
     this.#stops.get(executionId)?.abort()
   }
 
+  /** Plans a goal in this process; the signal aborts when the process goes down. */
+  async plan<T>(work: (stop: AbortSignal) => Promise<T>): Promise<T> {
+    const stop = new AbortController()
+    const planning = work(stop.signal)
+    this.#plannings.set(stop, planning)
+    try {
+      return await planning
+    } finally {
+      this.#plannings.delete(stop)
+    }
+  }
+
+  /** Resolves when no goal is being planned any more. */
+  async plannings(): Promise<void> {
+    await Promise.allSettled(this.#plannings.values())
+  }
+
   /** From now on nothing begins, neither an execution nor a sub-step; what is in flight may finish. */
   drain(): void {
     this.#isDraining = true
@@ -35,10 +53,10 @@ export class RunningExecutions {
     return this.#isDraining
   }
 
-  /** Aborts all calls in flight: the process is going down, and each execution stays resumable. */
+  /** Aborts all calls in flight: the process is going down. Executions stay resumable, planning is marked as interrupted. */
   stopAll(): void {
     this.drain()
-    for (const stop of this.#stops.values()) stop.abort()
+    for (const stop of [...this.#stops.values(), ...this.#plannings.keys()]) stop.abort()
   }
 
   get count(): number {

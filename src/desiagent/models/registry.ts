@@ -8,9 +8,7 @@ import { aiSdkModel } from './ai-sdk-model.ts'
 import type { Model } from './model.ts'
 import { createOfflineModel } from './offline/index.ts'
 import { PRICE_VERSION, priceOf } from './prices.ts'
-
-export const PROVIDERS = ['openai', 'anthropic', 'google', 'openrouter', 'ollama', 'offline'] as const
-export type ProviderName = (typeof PROVIDERS)[number]
+import { PROVIDERS, type ProviderName } from './providers.ts'
 
 /** What the operator configured. A provider that is absent is not configured; `offline` always is. */
 export interface ModelSettings {

@@ -21,11 +21,13 @@ const OUR_OWN_AGENTS: readonly string[] = ['planner', 'titler', 'synthesizer']
 export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, onPlanned: OnPlanned): Promise<Dag> {
   const { db, directory, shared } = parts
   const nowIso = () => shared.now().toISOString()
-  const outcome = await askPlanner(parts, dag, planner).catch(async (error: unknown) => {
-    // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
-    await store.updateDag(db, dag.id, { status: 'failed', error: UNEXPECTED }, nowIso(), 'planning')
-    throw error
-  })
+  const outcome = await shared.running
+    .plan((stop) => askPlanner(parts, dag, planner, stop))
+    .catch(async (error: unknown) => {
+      // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
+      await store.updateDag(db, dag.id, { status: 'failed', error: UNEXPECTED }, nowIso(), 'planning')
+      throw error
+    })
   await transaction(db, async (tx) => {
     await store.updateDag(tx, dag.id, changeBy(outcome), nowIso(), 'planning')
     if (outcome.status !== 'failed') await onPlanned(tx, dag.id)
@@ -34,7 +36,12 @@ export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, o
   return (await store.findDag(db, dag.id)) as Dag
 }
 
-async function askPlanner(parts: DesiAgentParts, dag: Dag, planner: Agent): Promise<PlanningOutcome> {
+async function askPlanner(
+  parts: DesiAgentParts,
+  dag: Dag,
+  planner: Agent,
+  stop: AbortSignal,
+): Promise<PlanningOutcome> {
   const { db, shared } = parts
   const titler = await resolveAgent(db, 'titler')
   const attempts = [...dag.planningAttempts]
@@ -46,7 +53,7 @@ async function askPlanner(parts: DesiAgentParts, dag: Dag, planner: Agent): Prom
     params: dag.params,
     idempotencyKey: `${dag.id}/plan/${dag.clarifications.length}`,
     record: (planned: PlanningCall) => keepAttempt(parts, dag.id, attempts, planned),
-    signal: new AbortController().signal,
+    signal: stop,
   }
   return planGoal(work, shared)
 }
@@ -79,6 +86,12 @@ async function keepAttempt(
   })
 }
 
+/** The process went down, politely or not, while a goal was being planned. */
+export const INTERRUPTED = {
+  code: 'interrupted',
+  message: 'The server stopped while this goal was being planned. Create it again.',
+}
+
 const UNEXPECTED = { code: 'internal_error', message: 'Something went wrong on our side while planning.' }
 
 function changeBy(outcome: PlanningOutcome): store.DagChange {
@@ -96,6 +109,7 @@ function changeBy(outcome: PlanningOutcome): store.DagChange {
       return { status: 'validation_error', error }
     }
     case 'failed':
+      if (outcome.error.code === 'aborted') return { status: 'failed', error: INTERRUPTED }
       return { status: 'failed', error: { code: outcome.error.code, message: outcome.error.message } }
   }
 }

@@ -16,7 +16,7 @@ export const readFile = defineTool({
     if (file.bytes.byteLength > MAX_BYTES)
       throw new ToolError('file_too_large', `${path} is larger than ${MAX_BYTES} bytes.`)
     try {
-      return new TextDecoder('utf-8', { fatal: true }).decode(file.bytes)
+      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(file.bytes)
     } catch {
       throw new ToolError('file_not_text', `${path} is not a UTF-8 text file.`)
     }

@@ -1,6 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { EXECUTION_STATUSES } from '#desiagent/execution.ts'
-import { PROVIDERS } from '#desiagent/models/registry.ts'
+import { PROVIDERS } from '#desiagent/models/providers.ts'
 import { FileName } from '#desiagent/tools/file-name.ts'
 
 /** Shapes that more than one of the workflow contracts speaks of. */

@@ -49,7 +49,9 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
     maxAge: 600,
   })
   // Answered, not thrown: a throw from here would leave the frame before its log line.
-  const refuse = (c: RequestContext) => answer(c, new PayloadTooLarge({ limitBytes: bodyLimitBytes }))
+  const refuse = (c: RequestContext) => {
+    c.res = answer(c, new PayloadTooLarge({ limitBytes: bodyLimitBytes }))
+  }
   const limitUnannounced = bodyLimit({ maxSize: bodyLimitBytes, onError: refuse as never })
 
   return async (c, next) => {
@@ -62,20 +64,21 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
     for (const [name, value] of SECURITY_HEADERS) c.header(name, value)
 
     const inner = withBodyLimit(c, next)
-    const hasOrigin = c.req.header('origin') !== undefined
-    const preflight = hasOrigin ? await allowOrigins(c, inner) : await inner()
+    let preflight: Response | undefined
+    if (c.req.header('origin') === undefined) await inner()
+    else preflight = (await allowOrigins(c, inner)) ?? undefined
     log.info(
       {
         requestId,
-        tenantId: c.var.principal?.tenantId,
-        route: c.var.operationId ?? 'unmatched',
+        tenantId: c.get('principal')?.tenantId,
+        route: c.get('operationId') ?? 'unmatched',
         method: c.req.method,
         status: (preflight ?? c.res).status,
         durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
       },
       'request',
     )
-    return preflight ?? undefined
+    return preflight
   }
 
   function withBodyLimit(c: RequestContext, next: () => Promise<void>): () => Promise<void> {
@@ -83,8 +86,8 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
     if (announced !== undefined && Number(announced) <= bodyLimitBytes) return next
     if (announced === undefined && BODYLESS.has(c.req.method)) return next
     return async () => {
-      const refused = announced === undefined ? await limitUnannounced(c, next) : refuse(c)
-      if (refused) c.res = refused
+      if (announced === undefined) await limitUnannounced(c, next)
+      else refuse(c)
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
 import type { ControlContext, Principal, Scope, TenantContext } from '../context.ts'
+import { ProductError } from '../errors.ts'
 import type { RouteContract } from './contract.ts'
 import type { Env, RequestContext } from './env.ts'
 import { InsufficientScope, Unauthenticated } from './errors.ts'
@@ -36,10 +37,11 @@ export function guards(parts: GuardParts): (route: RouteContract) => MiddlewareH
   }
 }
 
-function anonymous(route: RouteContract, addressLimit: AddressLimit): MiddlewareHandler<Env> {
+/** What runs in front of a public route. */
+export function anonymous(route: RouteContract, addressLimit: AddressLimit): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set('operationId', route.operationId)
-    if (!route.isUnlimited) addressLimit.count(c.var.clientAddress)
+    if (!route.isUnlimited) addressLimit.count(c.get('clientAddress'))
     await next()
   }
 }
@@ -47,7 +49,7 @@ function anonymous(route: RouteContract, addressLimit: AddressLimit): Middleware
 function enterTenant(route: RouteContract, parts: GuardParts): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set('operationId', route.operationId)
-    const entered = await parts.enterTenant(credentialOf(c, parts.addressLimit), c.var.clientAddress)
+    const entered = await entering(c, parts, parts.enterTenant)
     try {
       c.set('principal', entered.principal)
       c.set('tenant', entered.context)
@@ -61,10 +63,25 @@ function enterTenant(route: RouteContract, parts: GuardParts): MiddlewareHandler
 function enterControl(route: RouteContract, parts: GuardParts): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set('operationId', route.operationId)
-    const entered = await parts.enterControl(credentialOf(c, parts.addressLimit), c.var.clientAddress)
+    const entered = await entering(c, parts, parts.enterControl)
     c.set('principal', entered.principal)
     c.set('control', entered.context)
     await next()
+  }
+}
+
+/** A good key at the wrong door, or a suspended tenant's, never gets to its own limit: it counts against its address. */
+async function entering<C>(
+  c: RequestContext,
+  { addressLimit }: GuardParts,
+  enter: (credential: string, address: string) => Promise<Entered<C>>,
+): Promise<Entered<C>> {
+  const address = c.get('clientAddress')
+  try {
+    return await enter(credentialOf(c, addressLimit), address)
+  } catch (error) {
+    if (error instanceof ProductError && error.kind === 'forbidden') addressLimit.count(address)
+    throw error
   }
 }
 
@@ -72,7 +89,7 @@ function enterControl(route: RouteContract, parts: GuardParts): MiddlewareHandle
 function admit(route: RouteContract): MiddlewareHandler<Env> {
   return async (c, next) => {
     setLimitHeaders(c)
-    const { scopes } = c.var.principal
+    const { scopes } = c.get('principal')
     if (!scopes.includes(route.scope as Scope)) {
       throw new InsufficientScope({ required: route.scope, granted: [...scopes] })
     }
@@ -85,6 +102,6 @@ const BEARER = /^Bearer +(\S+)$/i
 function credentialOf(c: RequestContext, addressLimit: AddressLimit): string {
   const match = BEARER.exec(c.req.header('authorization') ?? '')
   if (match) return match[1] as string
-  addressLimit.count(c.var.clientAddress)
+  addressLimit.count(c.get('clientAddress'))
   throw new Unauthenticated()
 }

@@ -53,5 +53,11 @@ async function makeUnderClaim<R>(
 /** The same for the same operation on the same resource with the same validated body, whatever its key order. */
 async function requestHash(c: RequestContext, operation: string): Promise<string> {
   const body = c.req.valid('json' as never) as unknown
-  return sha256Hex(JSON.stringify([operation, c.req.param(), body ?? null]))
+  return sha256Hex(JSON.stringify([operation, c.req.param(), body ?? null], sortKeys))
+}
+
+/** For JSON.stringify: schemas order the fields they know, but a record keeps the caller's order. */
+function sortKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }

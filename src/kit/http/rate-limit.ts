@@ -27,7 +27,7 @@ export function keyLimiters(limits: RateLimits, now: () => number): Record<RateC
       limit,
       store,
       standardHeaders: false, // the API answers X-RateLimit-*, set below
-      keyGenerator: (c) => windowKey(limit, `${name}:${c.var.principal.keyId}`),
+      keyGenerator: (c) => windowKey(limit, `${name}:${c.get('principal').keyId}`),
       handler: (c) => refuse(c as RequestContext, now()),
     })
   return {

@@ -70,12 +70,10 @@ async function waitOrBeat(source: SseSource, gone: AbortSignal): Promise<boolean
 const encoder = new TextEncoder()
 
 async function write(writer: WritableStreamDefaultWriter<Uint8Array>, text: string): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('the reader stopped reading')), WRITE_LIMIT_MS)
-  })
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error('the reader stopped reading')), WRITE_LIMIT_MS)
   try {
-    await Promise.race([writer.ready.then(() => writer.write(encoder.encode(text))), late])
+    await Promise.race([writer.ready.then(() => writer.write(encoder.encode(text))), late.promise])
   } finally {
     clearTimeout(timer)
   }

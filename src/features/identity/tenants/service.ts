@@ -58,16 +58,23 @@ export async function rotateAdminKey(
 const PENDING_LIMIT_MS = 60_000
 
 async function claimSlug(ctx: ControlContext, tenant: Tenant): Promise<void> {
+  if (await insertIfFree(ctx, tenant)) return
+  const holder = await rows.findTenantBySlug(ctx.db, tenant.slug)
+  const isDead = holder?.status === 'pending' && ctx.now().getTime() - Date.parse(holder.createdAt) > PENDING_LIMIT_MS
+  if (!holder || !isDead) throw new TenantSlugTaken({ slug: tenant.slug })
+  await ctx.tenants.remove(holder.id)
+  await rows.deletePendingTenant(ctx.db, holder.id)
+  // Somebody else may have cleared the same dead creation away and been quicker.
+  if (!(await insertIfFree(ctx, tenant))) throw new TenantSlugTaken({ slug: tenant.slug })
+}
+
+async function insertIfFree(ctx: ControlContext, tenant: Tenant): Promise<boolean> {
   try {
     await rows.insertTenant(ctx.db, tenant)
+    return true
   } catch (error) {
-    if (!isUniqueViolation(error)) throw error
-    const holder = await rows.findTenantBySlug(ctx.db, tenant.slug)
-    const isDead = holder?.status === 'pending' && ctx.now().getTime() - Date.parse(holder.createdAt) > PENDING_LIMIT_MS
-    if (!holder || !isDead) throw new TenantSlugTaken({ slug: tenant.slug })
-    await ctx.tenants.remove(holder.id)
-    await rows.deletePendingTenant(ctx.db, holder.id)
-    await rows.insertTenant(ctx.db, tenant)
+    if (isUniqueViolation(error)) return false
+    throw error
   }
 }
 

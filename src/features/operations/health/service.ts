@@ -37,12 +37,10 @@ export async function getReadiness(vitals: Vitals): Promise<Readiness> {
 }
 
 async function works(check: () => Promise<unknown>): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error('late')), CHECK_LIMIT_MS)
-  })
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error('late')), CHECK_LIMIT_MS)
   try {
-    await Promise.race([check(), late])
+    await Promise.race([check(), late.promise])
     return true
   } catch {
     return false

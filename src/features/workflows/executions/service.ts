@@ -10,7 +10,8 @@ export async function listExecutions(
   query: ListExecutionsQuery,
   page: PageRequest,
 ): Promise<Page<Execution>> {
-  const { status, dagId, createdFrom, createdBefore } = query
+  const { status, dagId } = query
+  const [createdFrom, createdBefore] = [query.createdFrom, query.createdBefore].map(toIso)
   const found = await ctx.desi.executions.list({ status, dagId, createdFrom, createdBefore }, page)
   return { ...found, rows: found.rows.map(present) }
 }
@@ -79,6 +80,11 @@ export async function readEvents(ctx: WorkflowContext, id: string, after: number
     const now = await executions.get(id)
     return isResting(now) && last >= now.lastEventSeq
   }
+}
+
+/** Times are compared as text, so `12:00:00Z` has to become the `12:00:00.000Z` that rows hold. */
+function toIso(moment: string | undefined): string | undefined {
+  return moment === undefined ? undefined : new Date(moment).toISOString()
 }
 
 function isResting({ status }: ExecutionRecord): boolean {

@@ -13,5 +13,6 @@ export interface SqliteResult {
 }
 
 export interface OpenTransaction {
+  /** A commit that fails (a deferred constraint, a full disk) is followed by `end(false)`. */
   end(commit: boolean): Promise<void>
 }

@@ -19,9 +19,19 @@ const LOCK_TIMEOUT_MS = 5_000
 export function sqliteDialect(backend: SqliteBackend, lockTimeoutMs = LOCK_TIMEOUT_MS): Dialect {
   return {
     createDriver: () => new SqliteDriver(backend, lockTimeoutMs),
-    createQueryCompiler: () => new SqliteQueryCompiler(),
+    createQueryCompiler: () => new Compiler(),
     createAdapter: () => new Adapter(),
     createIntrospector: (db) => new Introspector(db),
+  }
+}
+
+/**
+ * Writes `+?` where the stock compiler writes `?`. It means the same, but SQLite (built with STAT4) plans a statement
+ * anew each time a bare parameter it looked at for an estimate is bound: a join by key then takes 25 µs instead of 2.
+ */
+class Compiler extends SqliteQueryCompiler {
+  protected override getCurrentParameterPlaceholder(): string {
+    return '+?'
   }
 }
 

@@ -66,9 +66,11 @@ export class SqliteDriver implements Driver {
   async #popTo(name: string, commit: boolean): Promise<void> {
     if (!this.#open.some((entry) => entry.name === name)) throw new Error(`no open savepoint ${name}`)
     for (;;) {
-      const entry = this.#open.pop()
+      const entry = this.#open.at(-1)
       if (!entry) return
+      if (!commit) this.#open.pop()
       await entry.transaction.end(commit)
+      if (commit) this.#open.pop() // only now: a commit that fails is still there to be rolled back
       if (entry.name === name) return
     }
   }

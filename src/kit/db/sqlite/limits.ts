@@ -10,10 +10,16 @@ export function assertWithinLimits(sql: string, parameters: readonly unknown[]):
   for (const parameter of parameters) {
     if (typeof parameter === 'bigint') throw new Error('Numbers are bound as number, not as bigint.')
     if (typeof parameter === 'boolean') throw new Error('Yes and no are stored as 1 and 0.')
-    if (typeof parameter === 'string' && parameter.length > MAX_PATTERN_BYTES && isPatternMatch(sql)) {
+    if (typeof parameter === 'string' && isTooLongAPattern(parameter) && isPatternMatch(sql)) {
       throw new Error(`A LIKE pattern takes at most ${MAX_PATTERN_BYTES} bytes; use instr().`)
     }
   }
+}
+
+/** UTF-8 takes at most three bytes for a UTF-16 unit, so most parameters need no encoding. */
+function isTooLongAPattern(text: string): boolean {
+  if (text.length * 3 <= MAX_PATTERN_BYTES) return false
+  return text.length > MAX_PATTERN_BYTES || new TextEncoder().encode(text).byteLength > MAX_PATTERN_BYTES
 }
 
 function isPatternMatch(sql: string): boolean {
