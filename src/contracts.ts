@@ -24,9 +24,15 @@ const MODULES: Record<string, unknown>[] = [
 ]
 
 /** Every route of the product, in the order in which the published spec shows them. */
-export const contracts: readonly RouteContract[] = MODULES.flatMap((module) => Object.values(module)).filter(isRoute)
+export const contracts: readonly RouteContract[] = MODULES.flatMap(routesOf)
 
 export const BASE_PATH = '/api/v2'
+
+/** By name, because not every bundler keeps the order that ECMAScript gives the exports of a module. */
+function routesOf(module: Record<string, unknown>): RouteContract[] {
+  const byName = (a: RouteContract, b: RouteContract) => (a.operationId < b.operationId ? -1 : 1)
+  return Object.values(module).filter(isRoute).toSorted(byName)
+}
 
 function isRoute(exported: unknown): exported is RouteContract {
   return typeof exported === 'object' && exported !== null && 'operationId' in exported && 'path' in exported

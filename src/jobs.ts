@@ -17,18 +17,21 @@ export interface JobParts {
 }
 
 const PAGE = 500
+const TRY_AGAIN_AFTER_MS = 1_000
 
 /** The work without a request. */
 export function createJobs({ control, homes, desiOf, queue, log, now }: JobParts) {
   return {
-    /** Runs one execution to where it ends or rests. Never rejects: the index leads back to what could not be run. */
-    async runExecution({ tenantId, executionId }: ExecutionJob): Promise<void> {
+    /** Runs one execution to where it ends or rests. Never rejects: what failed unexpectedly is pushed again. */
+    async runExecution(job: ExecutionJob): Promise<void> {
+      const { tenantId, executionId } = job
       let home: PinnedHome | null = null
       try {
         home = await homes.pin(tenantId)
         if (home) await desiOf(tenantId, home.db).executions.run(executionId)
       } catch (error) {
         log.error({ err: error, tenantId, executionId }, 'an execution could not be run')
+        setTimeout(() => queue.push(job), TRY_AGAIN_AFTER_MS)
       } finally {
         home?.release()
       }

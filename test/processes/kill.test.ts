@@ -78,7 +78,7 @@ test('an execution that its process died in three times is parked, and can be re
   await untilStatus(server, apiKey, started.id, 'suspended')
   expect(model.calls).toHaveLength(3)
   const { body: parked } = await server.call(apiKey, 'GET', `/executions/${started.id}`)
-  expect(parked.suspendedReason).toContain('died 3 times')
+  expect(parked.suspendedReason).toContain('crashed_repeatedly')
 
   isDeadly = false
   expect((await server.call(apiKey, 'POST', `/executions/${started.id}/resume`)).status).toBe(202)

@@ -7,12 +7,14 @@ import { suspend } from './finish.ts'
 import { LeaseLost } from './journal.ts'
 import { Run } from './run.ts'
 
-/** After this many deaths of the process in the same execution it is parked, so that it cannot kill it again and again. */
+/** After this many deaths or unexpected errors in the same execution it is parked, so that it cannot go on for ever. */
 const MAX_CRASHES = 3
 
 /**
  * Takes an execution and runs it until it has ended, rests, or is no longer ours. Safe to call for one that has ended
  * or is run elsewhere: it then does nothing.
+ *
+ * @throws what nobody expected; the caller tries again
  */
 export async function runExecution(parts: DesiAgentParts, executionId: string): Promise<void> {
   const { running } = parts.shared
@@ -22,10 +24,11 @@ export async function runExecution(parts: DesiAgentParts, executionId: string): 
     const claimed = await claim(parts, executionId)
     if (claimed) await runClaimed(parts, claimed, stop)
     else await forgetIfOver(parts, executionId)
+    // After an end the row has no lease any more; after a shutdown this lets the next process go on at once. An error
+    // that nobody expected keeps the lease: the next claim then counts it like a death of the process.
+    await releaseLease(parts.db, executionId, running.owner)
   } finally {
     running.end(executionId)
-    // After an end the row has no lease any more; after a shutdown this lets the next process go on at once.
-    await releaseLease(parts.db, executionId, running.owner)
   }
 }
 
@@ -41,7 +44,7 @@ async function runClaimed(parts: DesiAgentParts, claimed: Claimed, stop: AbortCo
   const run = new Run(parts, claimed, await listSubSteps(parts.db, claimed.execution.id), stop)
   try {
     if (claimed.crashCount >= MAX_CRASHES) {
-      const message = `The server died ${claimed.crashCount} times while it was running this execution.`
+      const message = `The server died or failed ${claimed.crashCount} times while it was running this execution.`
       await suspend(run, { code: 'crashed_repeatedly', message })
       return
     }

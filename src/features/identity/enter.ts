@@ -1,5 +1,5 @@
 import type { ControlContext, Role, Scope, TenantContext, TenantOperations } from '#kit/context.ts'
-import { parseApiKey } from '#kit/crypto/api-key.ts'
+import { claimsToBeAdminKey, parseApiKey } from '#kit/crypto/api-key.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
 import { directoryOf } from '#kit/db/directory.ts'
 import type { PinnedHome } from '#kit/db/tenant-homes.ts'
@@ -22,7 +22,7 @@ export interface EntranceParts {
 export function entrances({ verifier, control, tenants, now }: EntranceParts) {
   return {
     async enterTenant(credential: string, address: string): Promise<Entered<TenantContext>> {
-      if (parseApiKey(credential)?.environment === 'admin') {
+      if (claimsToBeAdminKey(credential)) {
         await verifier.adminKey(credential, address)
         throw new InsufficientScope({ required: 'a tenant', granted: ['super_admin'] })
       }

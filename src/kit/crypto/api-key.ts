@@ -42,6 +42,11 @@ export function parseApiKey(credential: string): ParsedApiKey | null {
   return { environment: match[2] as KeyEnvironment, keyId: match[3] as string }
 }
 
+/** Whether a credential claims to be a super admin's key; only `parseApiKey` tells whether it is a key at all. */
+export function claimsToBeAdminKey(credential: string): boolean {
+  return credential.startsWith('desi_sk_admin_')
+}
+
 function checksum(body: string): string {
   return toBase62(crc32(body), CHECKSUM_LENGTH)
 }

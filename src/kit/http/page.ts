@@ -4,26 +4,19 @@ import { ValidationFailed } from './errors.ts'
 
 /** Query parameters every list takes. `offset` and `cursor` both work; the cursor is stable under inserts. */
 export const PageQuery = {
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(100)
-    .default(50)
-    .openapi({ description: 'Rows on a page.', type: 'integer' }),
-  offset: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(1_000_000)
-    .default(0)
-    .openapi({ description: 'Rows to skip.', type: 'integer' }),
+  limit: wholeNumber(1, 100).default(50).openapi({ description: 'Rows on a page.' }),
+  offset: wholeNumber(0, 1_000_000).default(0).openapi({ description: 'Rows to skip.' }),
   cursor: z
     .string()
     .max(200)
     .optional()
     .openapi({ description: '`nextCursor` of the page before; not with `offset`.' }),
   includeTotal: z.enum(['true', 'false']).default('false').openapi({ description: 'Count all rows that match.' }),
+}
+
+/** A number in a query string. zod-openapi documents a coerced one as nullable and without its bounds, so both are said. */
+function wholeNumber(minimum: number, maximum: number) {
+  return z.coerce.number().int().min(minimum).max(maximum).openapi({ type: 'integer', minimum, maximum })
 }
 
 interface ParsedPageQuery {

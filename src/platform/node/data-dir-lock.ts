@@ -2,6 +2,9 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 
+// A lock nobody refers to would be collected, and with it lifted.
+const held = new Set<Database.Database>()
+
 /**
  * Keeps a second server off a data folder: it would take the first one's executions for those of a dead process. The
  * lock is SQLite's own on a file of its own, so the operating system lifts it when the process dies, however it dies.
@@ -20,7 +23,11 @@ export function lockDataDir(dataDir: string): () => void {
     if ((error as { code?: string }).code === 'SQLITE_BUSY') throw new DataDirInUse(dataDir)
     throw error
   }
-  return () => lock.close()
+  held.add(lock)
+  return () => {
+    held.delete(lock)
+    lock.close()
+  }
 }
 
 export class DataDirInUse extends Error {

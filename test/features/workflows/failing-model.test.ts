@@ -169,3 +169,21 @@ test('a provider without a key is refused before anything is written; no other k
   expect(model.calls).toHaveLength(0)
   expect((await acme.get('/executions')).body.data).toEqual([])
 })
+
+test('an error nobody expected is tried again, and after three times the execution is parked, not lost', async () => {
+  const { api, acme } = await withModel(() => 'never')
+  await api.api.stores.homes.use(acme.tenantId, async (db) => {
+    await db.schema.alterTable('model_calls').renameTo('model_calls_elsewhere').execute()
+  })
+  const parked = await acme.runDefinition(planOf([{ id: '001', prompt: 'first' }]))
+  expect(parked).toMatchObject({ status: 'suspended', suspendedReason: expect.stringContaining('crashed_repeatedly') })
+
+  await api.api.stores.homes.use(acme.tenantId, async (db) => {
+    await db.schema
+      .alterTable('model_calls_elsewhere' as never)
+      .renameTo('model_calls')
+      .execute()
+  })
+  await acme.post(`/executions/${parked.id}/resume`)
+  expect(await acme.ended(parked.id)).toMatchObject({ status: 'completed' })
+})

@@ -27,13 +27,20 @@ export function betterSqliteBackend(
   }
 }
 
-function run(statement: Database.Statement, parameters: readonly unknown[]): SqliteResult {
-  if (!statement.reader) {
+/** A prepared statement; what it is is asked once, because each answer is a call into native code. */
+interface Prepared {
+  statement: Database.Statement
+  isReader: boolean
+  isReadonly: boolean
+}
+
+function run({ statement, isReader, isReadonly }: Prepared, parameters: readonly unknown[]): SqliteResult {
+  if (!isReader) {
     const { changes, lastInsertRowid } = statement.run(...parameters)
     return { rows: [], changes, lastInsertRowid: Number(lastInsertRowid) }
   }
   const rows = statement.all(...parameters)
-  const changes = statement.readonly ? 0 : rows.length // a statement with RETURNING answers each row it changed
+  const changes = isReadonly ? 0 : rows.length // a statement with RETURNING answers each row it changed
   return { rows, changes, lastInsertRowid: 0 }
 }
 
@@ -50,8 +57,8 @@ function open(raw: Database.Database, depth: number): OpenTransaction {
   }
 }
 
-function statementCache(raw: Database.Database): (sql: string) => Database.Statement {
-  const statements = new Map<string, Database.Statement>()
+function statementCache(raw: Database.Database): (sql: string) => Prepared {
+  const statements = new Map<string, Prepared>()
   return (sql) => {
     const known = statements.get(sql)
     if (known) return known
@@ -60,7 +67,8 @@ function statementCache(raw: Database.Database): (sql: string) => Database.State
       statements.delete(oldest as string)
     }
     const statement = raw.prepare(sql)
-    statements.set(sql, statement)
-    return statement
+    const prepared = { statement, isReader: statement.reader, isReadonly: statement.readonly }
+    statements.set(sql, prepared)
+    return prepared
   }
 }
