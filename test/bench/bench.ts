@@ -1,4 +1,7 @@
-/** `npm run bench`: what a request and a sub-step cost, measured over HTTP against a server of its own. */
+/**
+ * `npm run bench`: what a request and a sub-step cost, measured over HTTP against a server of its own.
+ * `BENCH_NODE_OPTIONS='--cpu-prof --cpu-prof-dir=/tmp/profile'` profiles that server.
+ */
 import { randomUUID } from 'node:crypto'
 import { cpus } from 'node:os'
 import { type BenchServer, startBenchServer } from './children.ts'
@@ -21,27 +24,20 @@ try {
 async function targetsOf({ url, bareUrl, apiKey }: BenchServer): Promise<Target[]> {
   const api = `${url}/api/v2`
   const headers = { authorization: `Bearer ${apiKey}` }
-  const answer = await fetch(`${api}/agents?limit=1`, { headers })
-  const agents = (await answer.json()) as { data: { id: string }[] }
-  const agentId = agents.data[0]?.id
+  const jsonHeaders = { ...headers, 'content-type': 'application/json' }
   let version = 0
   const newAgent = () => {
     version += 1
     return JSON.stringify({ name: 'bench', version: `0.0.${version}`, systemPrompt: 'You are measured.' })
   }
+  const created = await fetch(`${api}/agents`, { method: 'POST', headers: jsonHeaders, body: newAgent() })
+  const agent = (await created.json()) as { id: string }
   return [
     { name: 'bare route', url: `${bareUrl}/bare/${randomUUID()}`, status: 200 },
     { name: 'GET /health', url: `${api}/health`, status: 200 },
     { name: 'GET /auth/me', url: `${api}/auth/me`, headers, status: 200 },
-    { name: 'GET /agents/{id}', url: `${api}/agents/${agentId}`, headers, status: 200 },
-    {
-      name: 'POST /agents',
-      url: `${api}/agents`,
-      method: 'POST',
-      headers: { ...headers, 'content-type': 'application/json' },
-      body: newAgent,
-      status: 201,
-    },
+    { name: 'GET /agents/{id}', url: `${api}/agents/${agent.id}`, headers, status: 200 },
+    { name: 'POST /agents', url: `${api}/agents`, method: 'POST', headers: jsonHeaders, body: newAgent, status: 201 },
   ]
 }
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,8 +7,6 @@ import type { Listening } from './server.ts'
 const ROOT = new URL('../..', import.meta.url).pathname
 
 export interface BenchServer extends Listening {
-  /** Of a tenant's admin; it has all scopes. */
-  apiKey: string
   stop(): Promise<void>
 }
 
@@ -25,8 +23,6 @@ export async function startBenchServer(): Promise<BenchServer> {
     RATE_LIMIT_API_PER_MINUTE: '1000000',
     RATE_LIMIT_EXECUTE_PER_MINUTE: '1000000',
   }
-  const bootstrap = ['src/cli.ts', 'bootstrap', '--tenant', 'bench', '--admin-email', 'admin@bench.test', '--json']
-  const { apiKey } = JSON.parse(execFileSync(process.execPath, bootstrap, { cwd: ROOT, env, encoding: 'utf8' }))
   // Lines are formatted and written as in production; only nobody reads them.
   const child = fork(join(ROOT, 'test/bench/server.ts'), {
     cwd: ROOT,
@@ -39,7 +35,7 @@ export async function startBenchServer(): Promise<BenchServer> {
     rmSync(dataDir, { recursive: true, force: true })
   }
   try {
-    return { ...(await listening(child)), apiKey, stop }
+    return { ...(await listening(child)), stop }
   } catch (error) {
     await stop()
     throw error

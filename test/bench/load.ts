@@ -31,7 +31,11 @@ export async function load(target: Target, durationMs: number): Promise<Round> {
   let wrong: number | null = null
   const startedAt = performance.now()
   await new Promise((resolve, reject) => {
-    const request = { method, headers, ...(body ? { setupRequest: (next: object) => ({ ...next, body: body() }) } : {}) }
+    const request = {
+      method,
+      headers,
+      ...(body ? { setupRequest: (next: object) => ({ ...next, body: body() }) } : {}),
+    }
     const running = autocannon(
       { url, connections: CONNECTIONS, duration: durationMs / 1000, requests: [request] },
       (error, result) => (error ? reject(error) : resolve(result)),

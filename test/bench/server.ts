@@ -3,6 +3,7 @@
  * the same `frame`, which is what HTTP, validation and the frame cost without any duty of ours.
  */
 import { OpenAPIHono, z } from '@hono/zod-openapi'
+import { createSuperAdminKey } from '#features/identity/tenants/admin-keys.ts'
 import { json } from '#kit/http/contract.ts'
 import type { Env } from '#kit/http/env.ts'
 import { frame } from '#kit/http/frame.ts'
@@ -14,6 +15,8 @@ import { startServer } from '#src/node.ts'
 export interface Listening {
   url: string
   bareUrl: string
+  /** Of a tenant's admin; it has all scopes. */
+  apiKey: string
 }
 
 const config = readConfig(process.env)
@@ -39,8 +42,18 @@ bare.openapi(
 )
 const bareServer = await listen(bare, config.HOST, 0)
 
-process.send?.({ url: server.url, bareUrl: bareServer.url } satisfies Listening)
+const { control, hasher } = server.api.stores
+const superAdminKey = await createSuperAdminKey(control, hasher, false, new Date())
+const created = await fetch(`${server.url}/api/v2/admin/tenants`, {
+  method: 'POST',
+  headers: { authorization: `Bearer ${superAdminKey}`, 'content-type': 'application/json' },
+  body: JSON.stringify({ slug: 'bench', admin: { email: 'admin@bench.test' } }),
+})
+const { apiKey } = (await created.json()) as { apiKey: string }
+
+process.send?.({ url: server.url, bareUrl: bareServer.url, apiKey } satisfies Listening)
 process.once('SIGTERM', async () => {
   await Promise.all([server.stop(), bareServer.stop(0)])
   process.exit(0) // under --cpu-prof, which writes its file on exit
 })
+process.once('disconnect', () => process.exit(1)) // bench.ts is gone
