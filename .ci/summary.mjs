@@ -5,7 +5,11 @@ import { basename } from 'node:path'
 
 const total = { passed: 0, failed: 0, skipped: 0 }
 for (const file of process.argv.slice(2)) {
-  const { numPassedTests: passed, numFailedTests: failed, numPendingTests: skipped } = JSON.parse(readFileSync(file, 'utf8'))
+  const {
+    numPassedTests: passed,
+    numFailedTests: failed,
+    numPendingTests: skipped,
+  } = JSON.parse(readFileSync(file, 'utf8'))
   console.log(`${basename(file, '.json')}: ${passed} passed, ${failed} failed, ${skipped} skipped`)
   total.passed += passed
   total.failed += failed

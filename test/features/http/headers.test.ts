@@ -55,14 +55,18 @@ test('the request id of the caller comes back on every answer', async () => {
   }
 })
 
-test.each(['short', 'x'.repeat(129), 'with space in it', '<script>alert(1)</script>', 'ümläutümläut', '{"a":"bbbbbb"}'])(
-  'the unfit request id %s is replaced',
-  async (id) => {
-    const api = await startApi()
-    const { headers } = await api.client(null).raw('/health', { headers: { 'x-request-id': encodeIfNeeded(id) } })
-    expect(headers.get('x-request-id')).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
-  },
-)
+test.each([
+  'short',
+  'x'.repeat(129),
+  'with space in it',
+  '<script>alert(1)</script>',
+  'ümläutümläut',
+  '{"a":"bbbbbb"}',
+])('the unfit request id %s is replaced', async (id) => {
+  const api = await startApi()
+  const { headers } = await api.client(null).raw('/health', { headers: { 'x-request-id': encodeIfNeeded(id) } })
+  expect(headers.get('x-request-id')).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
+})
 
 /** Header values are bytes; a test may still send what a sloppy client would. */
 function encodeIfNeeded(value: string): string {

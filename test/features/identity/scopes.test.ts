@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest'
+import { type Scope, TENANT_SCOPES } from '#kit/context.ts'
+import { contracts } from '#src/contracts.ts'
+import type { Client } from '#test/support/client.ts'
+import { startApi, type TestApi } from '#test/support/start-api.ts'
+import { callRoute, controlRoutes, name, publicRoutes, tenantRoutes } from './route-walk.ts'
+
+async function keyWith(api: TestApi, maker: Client, scopes: readonly Scope[]): Promise<Client> {
+  const { status, body } = await maker.post('/auth/api-keys', { name: scopes.join(), scopes })
+  expect(status).toBe(201)
+  return api.client(body.key)
+}
+
+test('the walk knows every route', () => {
+  expect(tenantRoutes.length + controlRoutes.length + publicRoutes.length).toBe(contracts.length)
+  expect(contracts.length).toBeGreaterThan(30)
+})
+
+test('a key with every scope but the one a route asks for is refused, on every route', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  const without = new Map<string, Client>()
+  for (const scope of TENANT_SCOPES) {
+    const others = TENANT_SCOPES.filter((other) => other !== scope)
+    without.set(scope, await keyWith(api, acme, others))
+  }
+  for (const route of tenantRoutes) {
+    const caller = without.get(route.scope) as Client
+    const { status, body } = await callRoute(caller, route)
+    expect.soft([status, body?.code], name(route)).toEqual([403, 'insufficient_scope'])
+    expect.soft(body?.details?.required, name(route)).toBe(route.scope)
+  }
+})
+
+test('no scope stands for another: a key with one scope enters the routes of that scope and no others', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  for (const scope of TENANT_SCOPES) {
+    const caller = await keyWith(api, acme, [scope])
+    for (const route of tenantRoutes) {
+      const { body } = await callRoute(caller, route)
+      const isRefused = body?.code === 'insufficient_scope'
+      expect.soft(isRefused, `${name(route)} with ${scope}`).toBe(route.scope !== scope)
+    }
+  }
+})
+
+test('without a key every route but the public ones is closed', async () => {
+  const nobody = (await startApi()).client(null)
+  for (const route of [...tenantRoutes, ...controlRoutes]) {
+    const { status, body } = await callRoute(nobody, route)
+    expect.soft([status, body?.code], name(route)).toEqual([401, 'unauthenticated'])
+  }
+  for (const route of publicRoutes) {
+    const { status } = await callRoute(nobody, route, { file: 'init.js' })
+    expect.soft(status, name(route)).toBe(200)
+  }
+})
+
+test('with garbage for a key every route but the public ones is closed', async () => {
+  const stranger = (await startApi()).client('garbage')
+  for (const route of [...tenantRoutes, ...controlRoutes]) {
+    const { status, body } = await callRoute(stranger, route)
+    expect.soft([status, body?.code], name(route)).toEqual([401, 'invalid_api_key'])
+  }
+})
+
+test('a super-admin key opens no tenant route', async () => {
+  const api = await startApi()
+  await api.tenant('acme')
+  for (const route of tenantRoutes) {
+    const { status, body } = await callRoute(api.superAdmin, route)
+    expect.soft([status, body?.code], name(route)).toEqual([403, 'insufficient_scope'])
+  }
+})
+
+test('a tenant’s key opens no route of the super admin, however mighty it is', async () => {
+  const acme = await (await startApi()).tenant('acme')
+  expect(controlRoutes.length).toBeGreaterThan(0)
+  for (const route of controlRoutes) {
+    const { status, body } = await callRoute(acme, route)
+    expect.soft([status, body?.code], name(route)).toEqual([403, 'insufficient_scope'])
+    expect.soft(body?.details?.required, name(route)).toBe('super_admin')
+  }
+})
+
+test('calls at the wrong door use up the caller’s address', async () => {
+  const api = await startApi({ env: { RATE_LIMIT_ADDRESS_PER_MINUTE: '5' } })
+  const acme = await api.tenant('acme')
+  for (let i = 0; i < 5; i += 1) expect((await acme.get('/admin/tenants')).status).toBe(403)
+  expect((await acme.get('/admin/tenants')).status).toBe(429)
+  expect((await acme.get('/agents')).status).toBe(200)
+  const elsewhere = api.client(api.superAdmin.key, '198.51.100.7')
+  for (let i = 0; i < 5; i += 1) expect((await elsewhere.get('/agents')).status).toBe(403)
+  expect((await elsewhere.get('/agents')).status).toBe(429)
+})
+
+describe('a key that makes keys', () => {
+  test('gives no scope it does not hold', async () => {
+    const api = await startApi()
+    const acme = await api.tenant('acme')
+    const writer = await keyWith(api, acme, ['read', 'write'])
+    const { status, body } = await writer.post('/auth/api-keys', { name: 'k', scopes: ['read', 'execute', 'admin'] })
+    expect([status, body.code, body.details]).toEqual([403, 'scope_not_grantable', { missing: ['execute', 'admin'] }])
+    expect((await writer.post('/auth/api-keys', { name: 'k', scopes: ['write'] })).status).toBe(201)
+  })
+
+  test('gives nobody the super admin’s scope', async () => {
+    const acme = await (await startApi()).tenant('acme')
+    const { status } = await acme.post('/auth/api-keys', { name: 'k', scopes: ['super_admin'] })
+    expect(status).toBe(400)
+  })
+
+  test('gives at least one scope', async () => {
+    const acme = await (await startApi()).tenant('acme')
+    expect((await acme.post('/auth/api-keys', { name: 'k', scopes: [] })).status).toBe(400)
+  })
+})
