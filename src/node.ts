@@ -25,8 +25,8 @@ import type { Clock } from '#kit/time.ts'
 import { DataDirInUse, lockDataDir } from '#platform/node/data-dir-lock.ts'
 import { diskBlobs } from '#platform/node/disk-blobs.ts'
 import { InProcessQueue } from '#platform/node/execution-queue.ts'
-import { hmacDigest } from '#platform/node/hmac-digest.ts'
 import { addressFromSocket, type HttpServer, listen } from '#platform/node/http-server.ts'
+import { keyedDigest } from '#platform/node/keyed-digest.ts'
 import { guardedFetch } from '#platform/node/outbound-fetch.ts'
 import { pinoLog } from '#platform/node/pino-log.ts'
 import { sqliteDatabases } from '#platform/node/sqlite/databases.ts'
@@ -138,7 +138,7 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
       control,
       homes,
       hasher,
-      digest: hmacDigest(),
+      digest: keyedDigest(),
       environment,
       failedSecrets: new FailedSecrets(nowMs),
       addressLimit,

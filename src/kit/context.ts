@@ -29,8 +29,6 @@ export interface Principal {
 
 export interface TenantRecord {
   readonly id: string
-  readonly name: string
-  readonly slug: string
   readonly plan: string
 }
 

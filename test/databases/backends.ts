@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Kysely } from 'kysely'
+import type { Kysely } from 'kysely'
 import { onTestFinished } from 'vitest'
 import type { SqliteBackend } from '#kit/db/sqlite/backend.ts'
-import { sqliteDialect } from '#kit/db/sqlite/dialect.ts'
+import { openSqlite } from '#kit/db/sqlite/dialect.ts'
 import { betterSqliteBackend } from '#platform/node/sqlite/backend.ts'
 
 /** A home of SQLite the suite runs on. Durable Object storage is the next line here; its tests run inside workerd. */
@@ -26,7 +26,7 @@ export function temporaryFolder(): string {
 
 /** Through our dialect; waits 50 ms for the connection instead of 5 s. */
 export function openDatabase<Tables>(backend: SqliteBackend): Kysely<Tables> {
-  const db = new Kysely<Tables>({ dialect: sqliteDialect(backend, 50) })
+  const db = openSqlite<Tables>(backend, 50)
   onTestFinished(() => db.destroy())
   return db
 }

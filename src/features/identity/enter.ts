@@ -3,11 +3,13 @@ import { claimsToBeAdminKey, parseApiKey } from '#kit/crypto/api-key.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
 import { directoryOf } from '#kit/db/directory.ts'
 import type { PinnedHome } from '#kit/db/tenant-homes.ts'
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import { InsufficientScope } from '#kit/http/errors.ts'
 import type { Entered } from '#kit/http/guard.ts'
 import { newId } from '#kit/ids.ts'
 import type { Clock } from '#kit/time.ts'
+import type { Directory } from '#ports/directory.ts'
 import type { CallerRow } from './api-keys/repository.ts'
 import type { KeyVerifier } from './api-keys/verify.ts'
 
@@ -57,11 +59,13 @@ export function controlContext(keyId: string, db: ControlDb, tenants: TenantOper
   }
 }
 
+const NOTHING_TO_RECORD = async () => {}
+
 function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, now: Clock): TenantContext {
   const { db } = home
   const scopes = JSON.parse(caller.scopes) as Scope[]
   return {
-    tenant: { id: caller.tenant_id, name: caller.tenant_name, slug: caller.tenant_slug, plan: caller.tenant_plan },
+    tenant: { id: caller.tenant_id, plan: caller.tenant_plan },
     actor: {
       tenantId: caller.tenant_id,
       userId: caller.user_id,
@@ -70,13 +74,22 @@ function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, 
       scopes,
     },
     db,
-    directory: directoryOf(control, caller.tenant_id),
-    commitWith: async () => {},
+    directory: directoryFor(db, control, caller.tenant_id),
+    commitWith: NOTHING_TO_RECORD,
     hold: home.hold,
     transaction: (work) => transaction(db, work),
     now,
     newId,
   }
+}
+
+const DIRECTORIES = new WeakMap<TenantDb, Directory>()
+
+/** One directory for as long as the tenant's database is open. */
+function directoryFor(db: TenantDb, control: ControlDb, tenantId: string): Directory {
+  const directory = DIRECTORIES.get(db) ?? directoryOf(control, tenantId)
+  DIRECTORIES.set(db, directory)
+  return directory
 }
 
 /** A service key has no user to take a role from; its scopes say it. */

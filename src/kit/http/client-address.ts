@@ -36,8 +36,11 @@ export function clientAddress(
   return address
 }
 
+const DOTTED = /^[1-9]\d{0,2}(\.(0|[1-9]\d{0,2})){3}$/
+
 /** One spelling for an address: `::ffff:127.0.0.1` is 127.0.0.1. */
 function normal(address: string): string {
+  if (DOTTED.test(address)) return address // what the socket of an IPv4 caller says is in its one spelling already
   return ipaddr.isValid(address) ? ipaddr.process(address).toString() : address
 }
 

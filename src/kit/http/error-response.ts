@@ -33,7 +33,7 @@ export function errorHandler(log: Log): ErrorHandler<Env> {
   return (thrown, c) => {
     const error = declared(thrown)
     if (error) return answer(c, error)
-    log.error({ requestId: c.var.requestId, operationId: c.var.operationId, err: thrown }, 'unexpected error')
+    log.error({ requestId: c.get('requestId'), operationId: c.get('operationId'), err: thrown }, 'unexpected error')
     return send(c, 500, { code: 'internal_error', message: 'Something went wrong on our side.', details: null })
   }
 }
@@ -46,7 +46,7 @@ export function answer(c: RequestContext, error: ProductError): Response {
 
 function send(c: RequestContext, status: number, said: { code: string; message: string; details: unknown }): Response {
   const error = REASON_OF_STATUS[status] ?? 'Error'
-  return c.json({ statusCode: status, error, ...said, requestId: c.var.requestId }, status as 500)
+  return c.json({ statusCode: status, error, ...said, requestId: c.get('requestId') }, status as 500)
 }
 
 /** zod-openapi reports malformed JSON and a wrong content type by Hono's own exception, not through the hook. */

@@ -15,12 +15,12 @@ export async function idempotent<R>(
   make: (ctx: TenantContext) => Promise<R>,
   replay: (ctx: TenantContext, resourceId: string) => Promise<R>,
 ): Promise<R> {
-  const ctx = c.var.tenant
+  const ctx = c.get('tenant')
   const key = c.req.header('idempotency-key')
   if (key === undefined) return make(ctx)
 
   const mine: Claim = { key, claimId: ctx.newId() }
-  const operation = c.var.operationId
+  const operation = c.get('operationId')
   const taken = await claim(ctx.db, { ...mine, operation, requestHash: await requestHash(c, operation) }, ctx.now())
   switch (taken.outcome) {
     case 'other_request':

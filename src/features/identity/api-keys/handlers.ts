@@ -4,11 +4,11 @@ import * as contract from './contract.ts'
 import * as apiKeys from './service.ts'
 
 export function mountApiKeys(app: App, making: apiKeys.KeyMaking): void {
-  app.openapi(contract.getMe, async (c) => c.json(await apiKeys.getMe(c.var.tenant), 200))
+  app.openapi(contract.getMe, async (c) => c.json(await apiKeys.getMe(c.get('tenant')), 200))
 
   app.openapi(contract.listApiKeys, async (c) => {
     const query = c.req.valid('query')
-    const page = await apiKeys.listApiKeys(c.var.tenant, pageRequest(query))
+    const page = await apiKeys.listApiKeys(c.get('tenant'), pageRequest(query))
     return c.json(
       pageAnswer(page, query, (key) => key),
       200,
@@ -16,12 +16,12 @@ export function mountApiKeys(app: App, making: apiKeys.KeyMaking): void {
   })
 
   app.openapi(contract.createApiKey, async (c) => {
-    const key = await apiKeys.createApiKey(c.var.tenant, making, c.req.valid('json'))
+    const key = await apiKeys.createApiKey(c.get('tenant'), making, c.req.valid('json'))
     return c.json(key, 201)
   })
 
   app.openapi(contract.revokeApiKey, async (c) => {
-    await apiKeys.revokeApiKey(c.var.tenant, c.req.valid('param').id)
+    await apiKeys.revokeApiKey(c.get('tenant'), c.req.valid('param').id)
     return c.body(null, 204)
   })
 }

@@ -4,57 +4,49 @@ import { prepared } from '#kit/db/prepared.ts'
 import type { ApiKeysTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
 import type { ApiKey } from './contract.ts'
 
-/** Everything one request needs to know about its caller, read in one statement. */
+/** What every request needs to know about its caller, read in one statement. */
 export interface CallerRow {
   id: string
   user_id: string | null
-  name: string
-  key_prefix: string
   hash: string
   scopes: string
   expires_at: string | null
-  last_used_at: string | null
   revoked_at: string | null
-  user_email: string | null
-  user_name: string | null
   user_role: string | null
   user_status: string | null
   tenant_id: string
-  tenant_name: string
-  tenant_slug: string
   tenant_status: string
   tenant_plan: string
+}
+
+/** The same with the names a person would want to see. */
+export interface NamedCallerRow extends CallerRow {
+  name: string
+  key_prefix: string
+  user_email: string | null
+  user_name: string | null
+  tenant_name: string
+  tenant_slug: string
 }
 
 const callerByKeyId = prepared<TenantTables, { keyId: string }, CallerRow>((db, { keyId }) =>
   callers(db).where('k.key_id', '=', keyId),
 )
-const callerById = prepared<TenantTables, { id: string }, CallerRow>((db, { id }) => callers(db).where('k.id', '=', id))
+const namedCallerById = prepared<TenantTables, { id: string }, NamedCallerRow>((db, { id }) =>
+  callers(db)
+    .select(['k.name', 'k.key_prefix', 'u.email as user_email', 'u.name as user_name'])
+    .select(['t.name as tenant_name', 't.slug as tenant_slug'])
+    .where('k.id', '=', id),
+)
 
 function callers(db: TenantDb) {
   return db
     .selectFrom('api_keys as k')
     .leftJoin('users as u', 'u.id', 'k.user_id')
     .innerJoin('tenant as t', (join) => join.onTrue())
-    .select([
-      'k.id',
-      'k.user_id',
-      'k.name',
-      'k.key_prefix',
-      'k.hash',
-      'k.scopes',
-      'k.expires_at',
-      'k.last_used_at',
-      'k.revoked_at',
-    ])
-    .select(['u.email as user_email', 'u.name as user_name', 'u.role as user_role', 'u.status as user_status'])
-    .select([
-      't.id as tenant_id',
-      't.name as tenant_name',
-      't.slug as tenant_slug',
-      't.status as tenant_status',
-      't.plan as tenant_plan',
-    ])
+    .select(['k.id', 'k.user_id', 'k.hash', 'k.scopes', 'k.expires_at', 'k.revoked_at'])
+    .select(['u.role as user_role', 'u.status as user_status'])
+    .select(['t.id as tenant_id', 't.status as tenant_status', 't.plan as tenant_plan'])
 }
 
 /** The caller behind a key's public id. */
@@ -63,9 +55,9 @@ export async function findCaller(db: TenantDb, keyId: string): Promise<CallerRow
   return row ?? null
 }
 
-/** The same by the id of the key's row. */
-export async function getCaller(db: TenantDb, id: string): Promise<CallerRow> {
-  const [row] = await callerById(db, { id })
+/** The caller behind the id of a key's row. */
+export async function getCaller(db: TenantDb, id: string): Promise<NamedCallerRow> {
+  const [row] = await namedCallerById(db, { id })
   if (!row) throw new Error('the calling key has no row')
   return row
 }

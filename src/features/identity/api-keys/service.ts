@@ -20,7 +20,7 @@ export async function getMe(ctx: TenantContext): Promise<Me> {
     name: caller.user_name,
     role: ctx.actor.role,
     scopes,
-    tenant: { ...ctx.tenant },
+    tenant: { id: caller.tenant_id, name: caller.tenant_name, slug: caller.tenant_slug, plan: caller.tenant_plan },
     apiKey: { id: caller.id, name: caller.name, keyPrefix: caller.key_prefix, scopes, expiresAt: caller.expires_at },
   }
 }

@@ -5,7 +5,7 @@ import { findTenantOfKey } from '#kit/db/directory.ts'
 import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
 import { InvalidApiKey, TenantSuspended } from '#kit/http/errors.ts'
 import type { AddressLimit } from '#kit/http/rate-limit.ts'
-import type { Digest } from '#ports/hmac.ts'
+import type { Digest } from '#ports/digest.ts'
 import { type AdminKeyRow, findAdminKey } from '../tenants/admin-keys.ts'
 import type { FailedSecrets } from './failed-secrets.ts'
 import { type CallerRow, findCaller, touchKey } from './repository.ts'
@@ -26,13 +26,15 @@ const REMEMBERED_KEYS = 50_000
 const TOUCH_EVERY_MS = 60_000
 
 /**
- * Verifies API keys. bcrypt runs once per key and process; after that an HMAC of the whole credential is looked up in
+ * Verifies API keys. bcrypt runs once per key and process; after that a keyed digest of the whole credential is looked up in
  * memory, while revocation, expiry and scopes are read from the tenant's row each time, so they count at once.
  */
 export class KeyVerifier {
   readonly #parts: VerifierParts
-  /** HMAC of a credential that matched -> the hash it matched. */
+  /** Digest of a credential that matched -> the hash it matched. */
   readonly #verified = new Map<string, string>()
+  /** Id of a key -> when its use was last written down, epoch milliseconds. */
+  readonly #notedAt = new Map<string, number>()
   readonly #comparing = new Map<string, Promise<boolean>>()
   /** Key id -> tenant id; never changes for a key. */
   readonly #tenantOfKey = new Map<string, string>()
@@ -112,8 +114,10 @@ export class KeyVerifier {
 
   async #noteUse(home: PinnedHome, caller: CallerRow): Promise<void> {
     const now = this.#parts.nowMs()
-    const isRecent = caller.last_used_at !== null && now - Date.parse(caller.last_used_at) < TOUCH_EVERY_MS
-    if (!isRecent) await touchKey(home.db, caller.id, new Date(now).toISOString())
+    const notedAt = this.#notedAt.get(caller.id)
+    if (notedAt !== undefined && now - notedAt < TOUCH_EVERY_MS) return
+    remember(this.#notedAt, caller.id, now)
+    await touchKey(home.db, caller.id, new Date(now).toISOString())
   }
 }
 
@@ -123,7 +127,7 @@ function isUsable(caller: CallerRow, nowMs: number): boolean {
   return caller.user_id === null || caller.user_status === 'active'
 }
 
-function remember(map: Map<string, string>, key: string, value: string): void {
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
   if (map.size >= REMEMBERED_KEYS) map.delete(map.keys().next().value as string)
   map.set(key, value)
 }

@@ -7,7 +7,7 @@ import * as tenants from './service.ts'
 export function mountTenants(app: App, making: KeyMaking): void {
   app.openapi(contract.listTenants, async (c) => {
     const query = c.req.valid('query')
-    const page = await tenants.listTenants(c.var.control, pageRequest(query))
+    const page = await tenants.listTenants(c.get('control'), pageRequest(query))
     return c.json(
       pageAnswer(page, query, (tenant) => tenant),
       200,
@@ -15,7 +15,7 @@ export function mountTenants(app: App, making: KeyMaking): void {
   })
 
   app.openapi(contract.createTenant, async (c) => {
-    const tenant = await tenants.createTenant(c.var.control, making, c.req.valid('json'))
+    const tenant = await tenants.createTenant(c.get('control'), making, c.req.valid('json'))
     return c.json(tenant, 201)
   })
 }

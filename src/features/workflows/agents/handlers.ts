@@ -8,7 +8,7 @@ import * as agents from './service.ts'
 export function mountAgents(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listAgents, async (c) => {
     const query = c.req.valid('query')
-    const page = await agents.listAgents(withDesi(c.var.tenant), query, pageRequest(query))
+    const page = await agents.listAgents(withDesi(c.get('tenant')), query, pageRequest(query))
     return c.json(
       pageAnswer(page, query, (agent) => agent),
       200,
@@ -24,27 +24,27 @@ export function mountAgents(app: App, withDesi: WithDesiAgent): void {
   )
 
   app.openapi(contract.resolveAgent, async (c) => {
-    const agent = await agents.resolveAgent(withDesi(c.var.tenant), c.req.valid('param').name)
+    const agent = await agents.resolveAgent(withDesi(c.get('tenant')), c.req.valid('param').name)
     return c.json(agent, 200)
   })
 
   app.openapi(contract.getAgent, async (c) => {
-    const agent = await agents.getAgent(withDesi(c.var.tenant), c.req.valid('param').id)
+    const agent = await agents.getAgent(withDesi(c.get('tenant')), c.req.valid('param').id)
     return c.json(agent, 200)
   })
 
   app.openapi(contract.updateAgent, async (c) => {
-    const agent = await agents.updateAgent(withDesi(c.var.tenant), c.req.valid('param').id, c.req.valid('json'))
+    const agent = await agents.updateAgent(withDesi(c.get('tenant')), c.req.valid('param').id, c.req.valid('json'))
     return c.json(agent, 200)
   })
 
   app.openapi(contract.activateAgent, async (c) => {
-    const agent = await agents.activateAgent(withDesi(c.var.tenant), c.req.valid('param').id)
+    const agent = await agents.activateAgent(withDesi(c.get('tenant')), c.req.valid('param').id)
     return c.json(agent, 200)
   })
 
   app.openapi(contract.deleteAgent, async (c) => {
-    await agents.deleteAgent(withDesi(c.var.tenant), c.req.valid('param').id)
+    await agents.deleteAgent(withDesi(c.get('tenant')), c.req.valid('param').id)
     return c.body(null, 204)
   })
 }

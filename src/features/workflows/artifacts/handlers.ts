@@ -7,7 +7,7 @@ import * as artifacts from './service.ts'
 export function mountArtifacts(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listArtifacts, async (c) => {
     const query = c.req.valid('query')
-    const page = await artifacts.listArtifacts(withDesi(c.var.tenant), c.req.valid('param').id, pageRequest(query))
+    const page = await artifacts.listArtifacts(withDesi(c.get('tenant')), c.req.valid('param').id, pageRequest(query))
     return c.json(
       pageAnswer(page, query, (artifact) => artifact),
       200,
@@ -16,7 +16,7 @@ export function mountArtifacts(app: App, withDesi: WithDesiAgent): void {
 
   app.openapi(contract.downloadArtifact, async (c) => {
     const { id, artifactId } = c.req.valid('param')
-    const { artifact, bytes } = await artifacts.readArtifact(withDesi(c.var.tenant), id, artifactId)
+    const { artifact, bytes } = await artifacts.readArtifact(withDesi(c.get('tenant')), id, artifactId)
     // As an attachment and never sniffed: what a model wrote must not run in our origin.
     c.header('Content-Disposition', `attachment; filename*=UTF-8''${encodeURIComponent(artifact.name)}`)
     c.header('Content-Type', artifact.contentType)

@@ -5,7 +5,7 @@ import * as costs from './service.ts'
 
 export function mountCosts(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.getExecutionCost, async (c) => {
-    const cost = await costs.getExecutionCost(withDesi(c.var.tenant), c.req.valid('param').id)
+    const cost = await costs.getExecutionCost(withDesi(c.get('tenant')), c.req.valid('param').id)
     return c.json(cost, 200)
   })
 }

@@ -46,7 +46,7 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
 
   app.openapi(contract.listDags, async (c) => {
     const query = c.req.valid('query')
-    const page = await dags.listDags(withDesi(c.var.tenant), query, pageRequest(query))
+    const page = await dags.listDags(withDesi(c.get('tenant')), query, pageRequest(query))
     return c.json(
       pageAnswer(page, query, (dag) => dag),
       200,
@@ -54,17 +54,17 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
   })
 
   app.openapi(contract.getDag, async (c) => {
-    const dag = await dags.getDag(withDesi(c.var.tenant), c.req.valid('param').id)
+    const dag = await dags.getDag(withDesi(c.get('tenant')), c.req.valid('param').id)
     return c.json(dag, 200)
   })
 
   app.openapi(contract.updateDag, async (c) => {
-    const dag = await dags.updateDag(withDesi(c.var.tenant), c.req.valid('param').id, c.req.valid('json'))
+    const dag = await dags.updateDag(withDesi(c.get('tenant')), c.req.valid('param').id, c.req.valid('json'))
     return c.json(dag, 200)
   })
 
   app.openapi(contract.deleteDag, async (c) => {
-    await dags.deleteDag(withDesi(c.var.tenant), c.req.valid('param').id)
+    await dags.deleteDag(withDesi(c.get('tenant')), c.req.valid('param').id)
     return c.body(null, 204)
   })
 

@@ -11,6 +11,10 @@ export class ConnectionLock {
     this.#timeoutMs = timeoutMs
   }
 
+  get isHeld(): boolean {
+    return this.#held
+  }
+
   acquire(): Promise<void> | undefined {
     if (!this.#held) {
       this.#held = true

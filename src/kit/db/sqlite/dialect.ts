@@ -1,12 +1,13 @@
 import {
   type DatabaseMetadataOptions,
   type Dialect,
-  type Kysely,
+  Kysely,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
   type TableMetadata,
 } from 'kysely'
+import { readDirectly } from '../prepared.ts'
 import type { SqliteBackend } from './backend.ts'
 import { SqliteDriver } from './driver.ts'
 
@@ -16,9 +17,16 @@ const LOCK_TIMEOUT_MS = 5_000
  * Kysely over SQLite, the same on files and on Durable Object storage. Unlike the stock dialect it answers with
  * `DatabaseBusy` where that one hangs, undoes a migration that fails half-way, and does not look at `_cf_` tables.
  */
-export function sqliteDialect(backend: SqliteBackend, lockTimeoutMs = LOCK_TIMEOUT_MS): Dialect {
+export function openSqlite<Tables>(backend: SqliteBackend, lockTimeoutMs = LOCK_TIMEOUT_MS): Kysely<Tables> {
+  const driver = new SqliteDriver(backend, lockTimeoutMs)
+  const db = new Kysely<Tables>({ dialect: dialectOf(driver) })
+  readDirectly(db, (sql, parameters) => driver.readNow(sql, parameters))
+  return db
+}
+
+function dialectOf(driver: SqliteDriver): Dialect {
   return {
-    createDriver: () => new SqliteDriver(backend, lockTimeoutMs),
+    createDriver: () => driver,
     createQueryCompiler: () => new Compiler(),
     createAdapter: () => new Adapter(),
     createIntrospector: (db) => new Introspector(db),

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Kysely } from 'kysely'
+import type { Kysely } from 'kysely'
 import type { ControlTables } from '#kit/db/control-tables.ts'
 import type { Databases } from '#kit/db/databases.ts'
 import { type Migrations, migrate } from '#kit/db/migrate.ts'
-import { sqliteDialect } from '#kit/db/sqlite/dialect.ts'
+import { openSqlite } from '#kit/db/sqlite/dialect.ts'
 import type { TenantTables } from '#kit/db/tenant-tables.ts'
 import { controlMigrations } from '#migrations/control/index.ts'
 import { tenantMigrations } from '#migrations/tenant/index.ts'
@@ -47,7 +47,7 @@ async function openMigrated<Tables>(
   synchronous: Synchronous,
   migrations: Migrations,
 ): Promise<Kysely<Tables>> {
-  const db = new Kysely<Tables>({ dialect: sqliteDialect(betterSqliteBackend(file, synchronous)) })
+  const db = openSqlite<Tables>(betterSqliteBackend(file, synchronous))
   try {
     await migrate(db as Kysely<unknown>, migrations)
     return db
@@ -60,7 +60,7 @@ async function openMigrated<Tables>(
 /** An empty, migrated tenant database as bytes: copying it takes a tenth of migrating a new one. */
 async function migratedTemplate(): Promise<Buffer> {
   const backend = betterSqliteBackend(':memory:', 'OFF')
-  const db = new Kysely<unknown>({ dialect: sqliteDialect(backend) })
+  const db = openSqlite<unknown>(backend)
   await migrate(db, tenantMigrations)
   const bytes = backend.raw.serialize()
   await db.destroy()
