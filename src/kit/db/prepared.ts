@@ -1,16 +1,21 @@
 import { CompiledQuery, type Kysely } from 'kysely'
 
-/** Reads at once, or answers null when the connection is taken (by a transaction) and the query has to wait its turn. */
-export type DirectRead = (sql: string, parameters: readonly unknown[]) => unknown[] | null
+/** What a database offers that one process alone writes through one connection. */
+export interface DirectReads {
+  /** Reads at once, or answers null when the connection is taken (by a transaction) and the query has to wait its turn. */
+  readNow(sql: string, parameters: readonly unknown[]): unknown[] | null
+  /** Grows with each write of this process. */
+  readonly writes: number
+}
 
-const DIRECT_READS = new WeakMap<object, DirectRead>()
+const DIRECT_READS = new WeakMap<object, DirectReads>()
 
 /**
  * Lets prepared reads of this database skip Kysely's executor, whose promises cost more than a read by key. Only for
  * the database itself: a transaction is another object, and goes the ordinary way.
  */
-export function readDirectly(db: object, read: DirectRead): void {
-  DIRECT_READS.set(db, read)
+export function readDirectly(db: object, reads: DirectReads): void {
+  DIRECT_READS.set(db, reads)
 }
 
 interface Compilable {
@@ -35,7 +40,7 @@ export function prepared<Tables, P extends Record<string, string | number>, Row>
       compiled.set(db, query)
     }
     const values = query.bind(parameters)
-    const read = DIRECT_READS.get(db)?.(query.sql, values)
+    const read = DIRECT_READS.get(db)?.readNow(query.sql, values)
     if (read) return read as Row[]
     const { rows } = await db.executeQuery<Row>(CompiledQuery.raw(query.sql, [...values]))
     return rows
@@ -52,4 +57,32 @@ export function prepared<Tables, P extends Record<string, string | number>, Row>
 
 function isSlot(parameter: unknown): parameter is { slot: string } {
   return typeof parameter === 'object' && parameter !== null && 'slot' in parameter
+}
+
+const REMEMBERED_ROWS = 10_000
+
+/**
+ * Remembers what a prepared read of one row by a key answered, for at most `forMs` and only while this process writes
+ * nothing to that database: its own writes count at once, another process's when the time is over. A database that
+ * cannot tell about writes is asked each time.
+ */
+export function remembered<Tables, Row>(
+  query: (db: Kysely<Tables>, key: string) => Promise<Row | null>,
+  forMs: number,
+): (db: Kysely<Tables>, key: string) => Promise<Row | null> {
+  const known = new WeakMap<object, Map<string, { row: Row; writes: number; until: number }>>()
+
+  return async (db, key) => {
+    const reads = DIRECT_READS.get(db)
+    if (!reads) return query(db, key)
+    const rows = known.get(db) ?? new Map()
+    const found = rows.get(key)
+    if (found && found.writes === reads.writes && performance.now() < found.until) return found.row
+
+    const { writes } = reads // before the query: a write while it waits must not be missed
+    const row = await query(db, key)
+    if (rows.size >= REMEMBERED_ROWS) rows.clear()
+    if (row) known.set(db, rows.set(key, { row, writes, until: performance.now() + forMs }))
+    return row
+  }
 }

@@ -1,6 +1,6 @@
 import type { TenantScope } from '#kit/context.ts'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
-import { prepared } from '#kit/db/prepared.ts'
+import { prepared, remembered } from '#kit/db/prepared.ts'
 import type { ApiKeysTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
 import type { ApiKey } from './contract.ts'
 
@@ -49,18 +49,23 @@ function callers(db: TenantDb) {
     .select(['t.id as tenant_id', 't.status as tenant_status', 't.plan as tenant_plan'])
 }
 
+/**
+ * A caller's row is remembered for a second while this process writes nothing to the tenant's database: a revocation
+ * counts at the next request, one by another process (`bootstrap --rotate`) within the second.
+ */
+const REMEMBERED_MS = 1_000
+
 /** The caller behind a key's public id. */
-export async function findCaller(db: TenantDb, keyId: string): Promise<CallerRow | null> {
+export const findCaller = remembered(async (db: TenantDb, keyId: string): Promise<CallerRow | null> => {
   const [row] = await callerByKeyId(db, { keyId })
   return row ?? null
-}
+}, REMEMBERED_MS)
 
-/** The caller behind the id of a key's row. */
-export async function getCaller(db: TenantDb, id: string): Promise<NamedCallerRow> {
+/** The caller behind the id of a key's row, with names. */
+export const findNamedCaller = remembered(async (db: TenantDb, id: string): Promise<NamedCallerRow | null> => {
   const [row] = await namedCallerById(db, { id })
-  if (!row) throw new Error('the calling key has no row')
-  return row
-}
+  return row ?? null
+}, REMEMBERED_MS)
 
 export async function touchKey(db: TenantDb, id: string, usedAt: string): Promise<void> {
   await db.updateTable('api_keys').set({ last_used_at: usedAt }).where('id', '=', id).execute()

@@ -2,6 +2,7 @@ import type { TenantContext, TenantScope } from '#kit/context.ts'
 import { generateApiKey, type KeyEnvironment } from '#kit/crypto/api-key.ts'
 import type { SecretHasher } from '#kit/crypto/secret-hash.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
+import { InvalidApiKey } from '#kit/http/errors.ts'
 import type { ApiKey, CreateApiKey, Me } from './contract.ts'
 import { ApiKeyNotFound, ScopeNotGrantable } from './errors.ts'
 import * as rows from './repository.ts'
@@ -12,7 +13,8 @@ export interface KeyMaking {
 }
 
 export async function getMe(ctx: TenantContext): Promise<Me> {
-  const caller = await rows.getCaller(ctx.db, ctx.actor.keyId)
+  const caller = await rows.findNamedCaller(ctx.db, ctx.actor.keyId)
+  if (!caller) throw new InvalidApiKey()
   const scopes = [...ctx.actor.scopes] as TenantScope[]
   return {
     id: caller.user_id,

@@ -8,6 +8,7 @@ export interface SqliteBackend {
 
 export interface SqliteResult {
   rows: unknown[]
+  isWrite: boolean
   changes: number
   lastInsertRowid: number
 }

@@ -20,7 +20,7 @@ const LOCK_TIMEOUT_MS = 5_000
 export function openSqlite<Tables>(backend: SqliteBackend, lockTimeoutMs = LOCK_TIMEOUT_MS): Kysely<Tables> {
   const driver = new SqliteDriver(backend, lockTimeoutMs)
   const db = new Kysely<Tables>({ dialect: dialectOf(driver) })
-  readDirectly(db, (sql, parameters) => driver.readNow(sql, parameters))
+  readDirectly(db, driver)
   return db
 }
 

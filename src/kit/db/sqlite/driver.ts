@@ -8,15 +8,23 @@ export class SqliteDriver implements Driver {
   readonly #backend: SqliteBackend
   readonly #connection: SqliteConnection
   readonly #lock: ConnectionLock
+  #writes = 0
   #open: { name: string; transaction: OpenTransaction }[] = []
 
   constructor(backend: SqliteBackend, lockTimeoutMs: number) {
     this.#backend = backend
-    this.#connection = new SqliteConnection(backend)
+    this.#connection = new SqliteConnection(backend, () => {
+      this.#writes += 1
+    })
     this.#lock = new ConnectionLock(lockTimeoutMs)
   }
 
   async init(): Promise<void> {}
+
+  /** Grows with each writing statement and each end of a transaction: while it stands still, rows are what they were. */
+  get writes(): number {
+    return this.#writes
+  }
 
   /** A read without ceremony, when nobody holds the connection: it is over before anybody else can ask for it. */
   readNow(sql: string, parameters: readonly unknown[]): unknown[] | null {
@@ -71,6 +79,7 @@ export class SqliteDriver implements Driver {
   }
 
   async #popTo(name: string, commit: boolean): Promise<void> {
+    this.#writes += 1
     if (!this.#open.some((entry) => entry.name === name)) throw new Error(`no open savepoint ${name}`)
     for (;;) {
       const entry = this.#open.at(-1)
@@ -85,14 +94,17 @@ export class SqliteDriver implements Driver {
 
 class SqliteConnection implements DatabaseConnection {
   readonly #backend: SqliteBackend
+  readonly #onWrite: () => void
 
-  constructor(backend: SqliteBackend) {
+  constructor(backend: SqliteBackend, onWrite: () => void) {
     this.#backend = backend
+    this.#onWrite = onWrite
   }
 
   async executeQuery<Row>(query: CompiledQuery): Promise<QueryResult<Row>> {
     assertWithinLimits(query.sql, query.parameters)
-    const { rows, changes, lastInsertRowid } = this.#backend.run(query.sql, query.parameters)
+    const { rows, isWrite, changes, lastInsertRowid } = this.#backend.run(query.sql, query.parameters)
+    if (isWrite) this.#onWrite()
     return { rows: rows as Row[], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) }
   }
 

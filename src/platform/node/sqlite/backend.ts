@@ -37,11 +37,11 @@ interface Prepared {
 function run({ statement, isReader, isReadonly }: Prepared, parameters: readonly unknown[]): SqliteResult {
   if (!isReader) {
     const { changes, lastInsertRowid } = statement.run(...parameters)
-    return { rows: [], changes, lastInsertRowid: Number(lastInsertRowid) }
+    return { rows: [], isWrite: !isReadonly, changes, lastInsertRowid: Number(lastInsertRowid) }
   }
   const rows = statement.all(...parameters)
   const changes = isReadonly ? 0 : rows.length // a statement with RETURNING answers each row it changed
-  return { rows, changes, lastInsertRowid: 0 }
+  return { rows, isWrite: !isReadonly, changes, lastInsertRowid: 0 }
 }
 
 function open(raw: Database.Database, depth: number): OpenTransaction {
