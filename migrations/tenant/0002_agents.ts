@@ -25,5 +25,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .column('name')
     .where(sql.ref('is_active'), '=', sql.lit(1))
     .execute()
+  await db.schema.createIndex('agents_by_activity').on('agents').columns(['is_active', 'created_at', 'id']).execute()
   await db.schema.createIndex('agents_by_creation').on('agents').columns(['created_at', 'id']).execute()
 }

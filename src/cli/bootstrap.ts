@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { createSuperAdminKey } from '#features/identity/admin-keys/service.ts'
 import { controlContext } from '#features/identity/enter.ts'
-import { createSuperAdminKey } from '#features/identity/tenants/admin-keys.ts'
 import type { NewTenant } from '#features/identity/tenants/contract.ts'
 import { Slug } from '#features/identity/tenants/contract.ts'
 import { findTenantBySlug } from '#features/identity/tenants/repository.ts'

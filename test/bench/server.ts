@@ -3,7 +3,7 @@
  * the same `frame`, which is what HTTP, validation and the frame cost without any duty of ours.
  */
 import { OpenAPIHono, z } from '@hono/zod-openapi'
-import { createSuperAdminKey } from '#features/identity/tenants/admin-keys.ts'
+import { createSuperAdminKey } from '#features/identity/admin-keys/service.ts'
 import { json } from '#kit/http/contract.ts'
 import type { Env } from '#kit/http/env.ts'
 import { frame } from '#kit/http/frame.ts'

@@ -64,7 +64,7 @@ describe('every operation', () => {
   })
 
   test('tells the scope it needs', () => {
-    const scopes = ['public', 'read', 'write', 'execute', 'admin', 'super_admin']
+    const scopes = ['public', 'any', 'read', 'write', 'execute', 'admin', 'super_admin']
     expect(wrong((o) => !scopes.includes(o['x-scope']))).toEqual([])
   })
 
@@ -235,7 +235,8 @@ function refusesUnknown(schema: JsonSchema): boolean {
 
 function impliedCodes(operation: Operation): string[] {
   const codes = ['internal_error']
-  if (!isPublic(operation)) codes.push('unauthenticated', 'invalid_api_key', 'insufficient_scope', 'rate_limited')
+  if (!isPublic(operation)) codes.push('unauthenticated', 'invalid_api_key', 'rate_limited')
+  if (!['public', 'any'].includes(operation['x-scope'])) codes.push('insufficient_scope')
   if (!isPublic(operation) && operation['x-scope'] !== 'super_admin') codes.push('tenant_suspended')
   if (operation.parameters || operation.requestBody) codes.push('validation_failed')
   if (operation.requestBody) codes.push('malformed_json', 'payload_too_large', 'unsupported_media_type')

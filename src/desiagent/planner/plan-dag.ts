@@ -21,17 +21,17 @@ const OUR_OWN_AGENTS: readonly string[] = ['planner', 'titler', 'synthesizer']
 export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, onPlanned: OnPlanned): Promise<Dag> {
   const { db, directory, shared } = parts
   const nowIso = () => shared.now().toISOString()
-  const outcome = await shared.running
-    .plan((stop) => askPlanner(parts, dag, planner, stop))
-    .catch(async (error: unknown) => {
-      // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
-      await store.updateDag(db, dag.id, { status: 'failed', error: UNEXPECTED }, nowIso(), 'planning')
-      throw error
+  try {
+    const outcome = await shared.running.plan((stop) => askPlanner(parts, dag, planner, stop))
+    await transaction(db, async (tx) => {
+      await store.updateDag(tx, dag.id, changeBy(outcome), nowIso(), 'planning')
+      if (outcome.status !== 'failed') await onPlanned(tx, dag.id)
     })
-  await transaction(db, async (tx) => {
-    await store.updateDag(tx, dag.id, changeBy(outcome), nowIso(), 'planning')
-    if (outcome.status !== 'failed') await onPlanned(tx, dag.id)
-  })
+  } catch (error) {
+    // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
+    await store.updateDag(db, dag.id, { status: 'failed', error: UNEXPECTED }, nowIso(), 'planning')
+    throw error
+  }
   await directory.removeDueWork('planning', dag.id)
   return (await store.findDag(db, dag.id)) as Dag
 }

@@ -51,14 +51,26 @@ export async function renewClaim(db: TenantDb, claimed: Claim, now: Date): Promi
     .execute()
 }
 
-/** Notes what the claim's work made; belongs into the transaction that makes it. */
+/**
+ * Notes what the claim's work made; belongs into the transaction that makes it.
+ *
+ * @throws ClaimLost when the lease ran out and a repeat does the work: this one must not be done as well
+ */
 export async function recordEffect(tx: TenantDb, claimed: Claim, resourceId: string): Promise<void> {
-  await tx
+  const { numUpdatedRows } = await tx
     .updateTable('idempotency_keys')
     .set({ resource_id: resourceId })
     .where('key', '=', claimed.key)
     .where('claim_id', '=', claimed.claimId)
-    .execute()
+    .executeTakeFirstOrThrow()
+  if (numUpdatedRows !== 1n) throw new ClaimLost()
+}
+
+export class ClaimLost extends Error {
+  constructor() {
+    super('the lease of an idempotency key ran out before its work was done')
+    this.name = 'ClaimLost'
+  }
 }
 
 /** Frees the key of work that failed before its effect, so that a repeat may try at once. */

@@ -22,6 +22,7 @@ export class TenantHomes {
   readonly #databases: Databases
   readonly #capacity: number
   readonly #homes = new Map<string, Home>()
+  readonly #closing = new Map<string, Promise<void>>()
 
   constructor(databases: Databases, capacity: number) {
     this.#databases = databases
@@ -30,7 +31,7 @@ export class TenantHomes {
 
   /** Opens (or finds open) the tenant's database; null when there is none. */
   async pin(tenantId: string): Promise<PinnedHome | null> {
-    const home = this.#homes.get(tenantId) ?? { opening: this.#databases.openTenant(tenantId), pins: 0 }
+    const home = this.#homes.get(tenantId) ?? { opening: this.#open(tenantId), pins: 0 }
     this.#homes.delete(tenantId)
     this.#homes.set(tenantId, home) // last in the map: most recently used
     home.pins += 1
@@ -46,6 +47,7 @@ export class TenantHomes {
     const unpin = () =>
       once(() => {
         home.pins -= 1
+        if (home.pins === 0 && this.#homes.size > this.#capacity) this.#closeLater(tenantId)
       })
     return {
       db,
@@ -79,6 +81,7 @@ export class TenantHomes {
 
   async close(): Promise<void> {
     for (const tenantId of [...this.#homes.keys()]) await this.#close(tenantId)
+    await Promise.all(this.#closing.values())
   }
 
   get openCount(): number {
@@ -90,6 +93,18 @@ export class TenantHomes {
       if (this.#homes.size <= this.#capacity) return
       if (home.pins === 0) await this.#close(tenantId)
     }
+  }
+
+  /** Waits for a closing of the same database that is under way: two connections at once would share its locks. */
+  async #open(tenantId: string): Promise<TenantDb | null> {
+    await this.#closing.get(tenantId)
+    return this.#databases.openTenant(tenantId)
+  }
+
+  /** After a burst nobody may pin again for long, so the last to let go closes what is too many. */
+  #closeLater(tenantId: string): void {
+    const closing = this.#close(tenantId).finally(() => this.#closing.delete(tenantId))
+    this.#closing.set(tenantId, closing)
   }
 
   async #close(tenantId: string): Promise<void> {

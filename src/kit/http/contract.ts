@@ -25,10 +25,13 @@ export interface RouteDuties {
   operationId: string
   tags: string[]
   summary: string
-  /** The scope the caller needs; `public` needs no credential. */
-  scope: Scope | 'public'
-  /** The database it lives on: `control` for the super admin, `tenant` for all else. Public routes have `none`. */
-  home: 'tenant' | 'control' | 'none'
+  /** The scope the caller needs; `any` needs a good key of whatever scopes, `public` no credential. */
+  scope: Scope | 'any' | 'public'
+  /**
+   * The database it lives on: `control` for the super admin, `tenant` for all else, `caller` for whichever of the two the
+   * key belongs to. Public routes have `none`.
+   */
+  home: 'tenant' | 'control' | 'caller' | 'none'
   rateClass?: RateClass
   /** Takes an `Idempotency-Key`. */
   isIdempotent?: boolean
@@ -83,8 +86,9 @@ const UNEXPECTED = { 500: json(ErrorBody, '`internal_error`: something went wron
 function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request'>): ErrorDeclaration[] {
   const { request } = route
   const implied: ErrorDeclaration[] = route.isUnlimited ? [] : [RateLimited]
-  if (route.scope !== 'public') implied.push(Unauthenticated, InvalidApiKey, InsufficientScope)
-  if (route.home === 'tenant') implied.push(TenantSuspended)
+  if (route.scope !== 'public') implied.push(Unauthenticated, InvalidApiKey)
+  if (route.scope !== 'public' && route.scope !== 'any') implied.push(InsufficientScope)
+  if (route.home === 'tenant' || route.home === 'caller') implied.push(TenantSuspended)
   if (request?.params || request?.query || request?.body || route.isIdempotent) implied.push(ValidationFailed)
   if (request?.body) implied.push(MalformedJson, PayloadTooLarge, UnsupportedMediaType)
   if (route.isIdempotent) implied.push(IdempotencyKeyReused, IdempotencyInProgress)

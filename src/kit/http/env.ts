@@ -10,7 +10,7 @@ export interface Env {
     operationId: string
     /** Set on every route that is not public. */
     principal: Principal
-    /** Set on routes whose home is `tenant`. */
+    /** Set on routes whose home is `tenant`; where it is `caller`, this or `control`. */
     tenant: TenantContext
     /** Set on routes whose home is `control`. */
     control: ControlContext

@@ -31,10 +31,16 @@ export function guards(parts: GuardParts): (route: RouteContract) => MiddlewareH
   const limiters = keyLimiters(parts.limits, parts.nowMs)
   return (route) => {
     if (route.scope === 'public') return [anonymous(route, parts.addressLimit)]
-    const enter = route.home === 'control' ? enterControl(route, parts) : enterTenant(route, parts)
+    const enter = entranceOf(route, parts)
     const special = route.rateClass && route.rateClass !== 'api' ? [limiters[route.rateClass]] : []
     return [enter, limiters.api, ...special, admit(route)]
   }
+}
+
+function entranceOf(route: RouteContract, parts: GuardParts): MiddlewareHandler<Env> {
+  const [tenant, control] = [enterTenant(route, parts), enterControl(route, parts)]
+  if (route.home !== 'caller') return route.home === 'control' ? control : tenant
+  return (c, next) => (ADMIN_KEY.test(c.req.header('authorization') ?? '') ? control(c, next) : tenant(c, next))
 }
 
 /** What runs in front of a public route. */
@@ -90,13 +96,14 @@ function admit(route: RouteContract): MiddlewareHandler<Env> {
   return async (c, next) => {
     setLimitHeaders(c)
     const { scopes } = c.get('principal')
-    if (!scopes.includes(route.scope as Scope)) {
+    if (route.scope !== 'any' && !scopes.includes(route.scope as Scope)) {
       throw new InsufficientScope({ required: route.scope, granted: [...scopes] })
     }
     await next()
   }
 }
 
+const ADMIN_KEY = /^Bearer +desi_sk_admin_/i
 const BEARER = /^Bearer +(\S+)$/i
 
 function credentialOf(c: RequestContext, addressLimit: AddressLimit): string {

@@ -1,6 +1,14 @@
 import type { TenantContext } from '../context.ts'
 import { sha256Hex } from '../crypto/hash.ts'
-import { type Claim, claim, giveUpClaim, RENEW_EVERY_MS, recordEffect, renewClaim } from '../db/idempotency-keys.ts'
+import {
+  type Claim,
+  ClaimLost,
+  claim,
+  giveUpClaim,
+  RENEW_EVERY_MS,
+  recordEffect,
+  renewClaim,
+} from '../db/idempotency-keys.ts'
 import type { RequestContext } from './env.ts'
 import { IdempotencyInProgress, IdempotencyKeyReused } from './errors.ts'
 
@@ -44,6 +52,9 @@ async function makeUnderClaim<R>(
   const renewal = setInterval(() => renewClaim(ctx.db, mine, ctx.now()).catch(() => {}), RENEW_EVERY_MS)
   try {
     return await make({ ...ctx, commitWith: (tx, resourceId) => recordEffect(tx, mine, resourceId) })
+  } catch (error) {
+    if (error instanceof ClaimLost) throw new IdempotencyInProgress(null, { retryAfterSeconds: 1 })
+    throw error
   } finally {
     clearInterval(renewal)
     await giveUpClaim(ctx.db, mine)

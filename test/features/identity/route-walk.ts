@@ -4,6 +4,8 @@ import type { Answer, Client } from '#test/support/client.ts'
 
 export const tenantRoutes = contracts.filter(({ home }) => home === 'tenant')
 export const controlRoutes = contracts.filter(({ home }) => home === 'control')
+/** Routes for any good key, of a tenant or of the super admin. */
+export const callerRoutes = contracts.filter(({ home }) => home === 'caller')
 export const publicRoutes = contracts.filter(({ scope }) => scope === 'public')
 
 export function name({ method, path }: RouteContract): string {

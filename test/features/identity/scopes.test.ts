@@ -3,7 +3,7 @@ import { type Scope, TENANT_SCOPES } from '#kit/context.ts'
 import { contracts } from '#src/contracts.ts'
 import type { Client } from '#test/support/client.ts'
 import { startApi, type TestApi } from '#test/support/start-api.ts'
-import { callRoute, controlRoutes, name, publicRoutes, tenantRoutes } from './route-walk.ts'
+import { callerRoutes, callRoute, controlRoutes, name, publicRoutes, tenantRoutes } from './route-walk.ts'
 
 async function keyWith(api: TestApi, maker: Client, scopes: readonly Scope[]): Promise<Client> {
   const { status, body } = await maker.post('/auth/api-keys', { name: scopes.join(), scopes })
@@ -12,7 +12,8 @@ async function keyWith(api: TestApi, maker: Client, scopes: readonly Scope[]): P
 }
 
 test('the walk knows every route', () => {
-  expect(tenantRoutes.length + controlRoutes.length + publicRoutes.length).toBe(contracts.length)
+  const known = [tenantRoutes, controlRoutes, callerRoutes, publicRoutes].flat()
+  expect(known.length).toBe(contracts.length)
   expect(contracts.length).toBeGreaterThan(30)
 })
 
@@ -47,7 +48,7 @@ test('no scope stands for another: a key with one scope enters the routes of tha
 
 test('without a key every route but the public ones is closed', async () => {
   const nobody = (await startApi()).client(null)
-  for (const route of [...tenantRoutes, ...controlRoutes]) {
+  for (const route of [...tenantRoutes, ...controlRoutes, ...callerRoutes]) {
     const { status, body } = await callRoute(nobody, route)
     expect.soft([status, body?.code], name(route)).toEqual([401, 'unauthenticated'])
   }
@@ -59,10 +60,28 @@ test('without a key every route but the public ones is closed', async () => {
 
 test('with garbage for a key every route but the public ones is closed', async () => {
   const stranger = (await startApi()).client('garbage')
-  for (const route of [...tenantRoutes, ...controlRoutes]) {
+  for (const route of [...tenantRoutes, ...controlRoutes, ...callerRoutes]) {
     const { status, body } = await callRoute(stranger, route)
     expect.soft([status, body?.code], name(route)).toEqual([401, 'invalid_api_key'])
   }
+})
+
+test('a key of whatever scopes may ask whose it is, and so may the super admin', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  for (const scope of TENANT_SCOPES) {
+    const { status, body } = await (await keyWith(api, acme, [scope])).get('/auth/me')
+    expect([status, body.scopes, body.tenant.slug]).toEqual([200, [scope], 'acme'])
+  }
+  const { status, body } = await api.superAdmin.get('/auth/me')
+  expect(status).toBe(200)
+  expect(body).toMatchObject({
+    id: null,
+    role: 'admin',
+    scopes: ['super_admin'],
+    tenant: null,
+    apiKey: { name: 'super admin' },
+  })
 })
 
 test('a super-admin key opens no tenant route', async () => {

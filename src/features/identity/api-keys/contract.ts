@@ -6,6 +6,7 @@ import { ApiKeyNotFound, ScopeNotGrantable } from './errors.ts'
 
 const tags = ['Authentication']
 const Scope = z.enum(TENANT_SCOPES)
+const CallerScope = z.enum([...TENANT_SCOPES, 'super_admin'])
 
 export const ApiKey = z
   .object({
@@ -46,9 +47,13 @@ const Me = z
     email: z.string().nullable(),
     name: z.string().nullable(),
     role: z.enum(ROLES),
-    scopes: z.array(Scope),
-    tenant: z.object({ id: z.uuid(), name: z.string(), slug: z.string(), plan: z.string() }),
-    apiKey: ApiKey.pick({ id: true, name: true, keyPrefix: true, scopes: true, expiresAt: true }),
+    scopes: z.array(CallerScope),
+    tenant: z
+      .union([z.object({ id: z.uuid(), name: z.string(), slug: z.string(), plan: z.string() }), z.null()])
+      .openapi({ description: 'Null for the super admin.' }),
+    apiKey: ApiKey.pick({ id: true, name: true, keyPrefix: true, expiresAt: true }).extend({
+      scopes: z.array(CallerScope),
+    }),
   })
   .openapi('Me')
 export type Me = z.infer<typeof Me>
@@ -58,8 +63,8 @@ export const getMe = defineRoute({
   method: 'get',
   path: '/auth/me',
   tags,
-  scope: 'read',
-  home: 'tenant',
+  scope: 'any',
+  home: 'caller',
   summary: 'Tell who the presented key belongs to and what it may do',
   responses: { 200: json(Me, 'The caller') },
 })

@@ -1,10 +1,15 @@
+import type { TenantContext } from '#kit/context.ts'
 import type { App } from '#kit/http/env.ts'
 import { pageAnswer, pageRequest } from '#kit/http/page.ts'
+import * as adminKeys from '../admin-keys/service.ts'
 import * as contract from './contract.ts'
 import * as apiKeys from './service.ts'
 
 export function mountApiKeys(app: App, making: apiKeys.KeyMaking): void {
-  app.openapi(contract.getMe, async (c) => c.json(await apiKeys.getMe(c.get('tenant')), 200))
+  app.openapi(contract.getMe, async (c) => {
+    const [tenant, control] = [c.get('tenant') as TenantContext | undefined, c.get('control')]
+    return c.json(tenant ? await apiKeys.getMe(tenant) : await adminKeys.getMe(control), 200)
+  })
 
   app.openapi(contract.listApiKeys, async (c) => {
     const query = c.req.valid('query')

@@ -6,7 +6,7 @@ import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
 import { InvalidApiKey, TenantSuspended } from '#kit/http/errors.ts'
 import type { AddressLimit } from '#kit/http/rate-limit.ts'
 import type { Digest } from '#ports/digest.ts'
-import { type AdminKeyRow, findAdminKey } from '../tenants/admin-keys.ts'
+import { type AdminKeyRow, findAdminKey } from '../admin-keys/repository.ts'
 import type { FailedSecrets } from './failed-secrets.ts'
 import { type CallerRow, findCaller, touchKey } from './repository.ts'
 

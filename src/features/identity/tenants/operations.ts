@@ -3,7 +3,9 @@ import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import { newId } from '#kit/ids.ts'
 import { insertKey, revokeBootstrapKeys } from '../api-keys/repository.ts'
+import { findActiveAdmin, insertActiveUser } from '../users/repository.ts'
 import type { Tenant } from './contract.ts'
+import { insertTenantRecord } from './repository.ts'
 
 /** A key control has made and indexed; the tenant stores only its hash. */
 export interface HashedKey {
@@ -22,22 +24,8 @@ export interface Provision {
 export async function provisionIdentity(db: TenantDb, { tenant, user, key }: Provision): Promise<void> {
   const at = tenant.createdAt
   await transaction(db, async (tx) => {
-    await tx
-      .insertInto('tenant')
-      .values({
-        id: tenant.id,
-        name: tenant.name,
-        slug: tenant.slug,
-        status: 'active',
-        plan: tenant.plan,
-        quotas: '{}',
-        updated_at: at,
-      })
-      .execute()
-    await tx
-      .insertInto('users')
-      .values({ ...user, role: 'admin', status: 'active', created_at: at, updated_at: at, last_login_at: null })
-      .execute()
+    await insertTenantRecord(tx, tenant)
+    await insertActiveUser(tx, { ...user, role: 'admin', createdAt: at })
     await insertBootstrapKey(tx, user.id, key, at)
   })
 }
@@ -58,13 +46,7 @@ export async function rotateBootstrapKey(
   rotation: Rotation,
 ): Promise<{ id: string; email: string } | null> {
   return transaction(db, async (tx) => {
-    const admin = await tx
-      .selectFrom('users')
-      .select(['id', 'email'])
-      .where('email', '=', rotation.adminEmail)
-      .where('role', '=', 'admin')
-      .where('status', '=', 'active')
-      .executeTakeFirst()
+    const admin = await findActiveAdmin(tx, rotation.adminEmail)
     if (!admin) return null
     await revokeBootstrapKeys(tx, admin.id, rotation.at)
     await insertBootstrapKey(tx, admin.id, rotation.key, rotation.at)

@@ -1,5 +1,6 @@
 import type { ControlDb, ControlTables } from '#kit/db/control-tables.ts'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import type { Tenant } from './contract.ts'
 
 type TenantRow = ControlTables['tenants']
@@ -37,6 +38,15 @@ export async function listTenants(db: ControlDb, page: PageRequest): Promise<Pag
 export async function deletePendingTenant(db: ControlDb, id: string): Promise<void> {
   await db.deleteFrom('key_index').where('tenant_id', '=', id).execute()
   await db.deleteFrom('tenants').where('id', '=', id).where('status', '=', 'pending').execute()
+}
+
+/** What the tenant's own database knows of itself, so that a request needs no other. */
+export async function insertTenantRecord(tx: TenantDb, tenant: Tenant): Promise<void> {
+  const { id, name, slug, plan, createdAt } = tenant
+  await tx
+    .insertInto('tenant')
+    .values({ id, name, slug, status: 'active', plan, quotas: '{}', updated_at: createdAt })
+    .execute()
 }
 
 export function toTenant(row: TenantRow): Tenant {
