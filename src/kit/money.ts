@@ -5,10 +5,3 @@
 export function microsFromUsd(usd: number): number {
   return Math.ceil(Math.round(usd * 1e12) / 1e6)
 }
-
-/** "0.001234" for 1234 micro-USD: exact, never in scientific notation. */
-export function usdFromMicros(micros: number): string {
-  const whole = Math.floor(micros / 1e6)
-  const fraction = String(micros % 1e6).padStart(6, '0')
-  return `${whole}.${fraction}`
-}

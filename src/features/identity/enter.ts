@@ -1,4 +1,12 @@
-import type { ControlContext, Role, Scope, TenantContext, TenantOperations } from '#kit/context.ts'
+import {
+  type ControlContext,
+  type Role,
+  SCOPES_OF_ROLE,
+  type Scope,
+  type TenantContext,
+  type TenantOperations,
+  type TenantScope,
+} from '#kit/context.ts'
 import { claimsToBeAdminKey, parseApiKey } from '#kit/crypto/api-key.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
 import { directoryOf } from '#kit/db/directory.ts'
@@ -63,7 +71,7 @@ const NOTHING_TO_RECORD = async () => {}
 
 function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, now: Clock): TenantContext {
   const { db } = home
-  const scopes = JSON.parse(caller.scopes) as Scope[]
+  const scopes = scopesOf(caller)
   return {
     tenant: { id: caller.tenant_id, plan: caller.tenant_plan },
     actor: {
@@ -90,6 +98,14 @@ function directoryFor(db: TenantDb, control: ControlDb, tenantId: string): Direc
   const directory = DIRECTORIES.get(db) ?? directoryOf(control, tenantId)
   DIRECTORIES.set(db, directory)
   return directory
+}
+
+/** A user's role bounds what their keys may do, also of keys made before the role was changed. */
+function scopesOf({ scopes, user_role }: CallerRow): readonly Scope[] {
+  const granted = JSON.parse(scopes) as TenantScope[]
+  if (user_role === null) return granted
+  const allowed = SCOPES_OF_ROLE[user_role as Role]
+  return granted.filter((scope) => allowed.includes(scope))
 }
 
 /** A service key has no user to take a role from; its scopes say it. */

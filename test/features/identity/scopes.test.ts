@@ -135,3 +135,13 @@ describe('a key that makes keys', () => {
     expect((await acme.post('/auth/api-keys', { name: 'k', scopes: [] })).status).toBe(400)
   })
 })
+
+test('a role that shrinks shrinks the keys its user has', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  await api.api.stores.homes.use(acme.tenantId, (db) =>
+    db.updateTable('users').set({ role: 'viewer' }).where('id', '=', acme.userId).execute(),
+  )
+  expect((await acme.get('/auth/me')).body).toMatchObject({ role: 'viewer', scopes: ['read'] })
+  expect(await acme.post('/agents', {})).toMatchObject({ status: 403, body: { code: 'insufficient_scope' } })
+})
