@@ -36,6 +36,17 @@ export function clientAddress(
   return address
 }
 
+/** What limits count by: an IPv4 address, or the /64 network of an IPv6 one, which is what one subscriber gets (RFC 6177). */
+export function addressGroup(address: string): string {
+  if (!address.includes(':') || !ipaddr.isValid(address)) return address
+  const parsed = ipaddr.process(address)
+  if (parsed.kind() === 'ipv4') return parsed.toString()
+  return `${(parsed as ipaddr.IPv6).parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`
+}
+
 const DOTTED = /^[1-9]\d{0,2}(\.(0|[1-9]\d{0,2})){3}$/
 
 /** One spelling for an address: `::ffff:127.0.0.1` is 127.0.0.1. */

@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
 import { rateLimiter } from 'hono-rate-limiter'
+import { addressGroup } from './client-address.ts'
 import type { RateClass } from './contract.ts'
 import type { Env, RequestContext } from './env.ts'
 import { RateLimited } from './errors.ts'
@@ -53,7 +54,7 @@ export class AddressLimit {
 
   /** @throws RateLimited when this address has had its share */
   count(address: string): void {
-    const { totalHits, resetTime } = this.#window.increment(windowKey(this.#limit, address))
+    const { totalHits, resetTime } = this.#window.increment(windowKey(this.#limit, addressGroup(address)))
     if (totalHits > this.#limit) throw rateLimited(this.#limit, resetTime, this.#now())
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { clientAddress, parseTrustedProxies } from '#kit/http/client-address.ts'
+import { addressGroup, clientAddress, parseTrustedProxies } from '#kit/http/client-address.ts'
 
 const trust = (...entries: string[]) => parseTrustedProxies(entries)
 
@@ -83,4 +83,12 @@ describe('the list of trusted proxies', () => {
       expect(() => trust(entry), entry).toThrow(/neither an address nor a CIDR range/)
     }
   })
+})
+
+test('limits count an IPv6 caller by its /64, and every other one by its address', () => {
+  expect(addressGroup('2001:db8:1:2:aaaa::1')).toBe(addressGroup('2001:db8:1:2:ffff:0:0:9'))
+  expect(addressGroup('2001:db8:1:2::1')).not.toBe(addressGroup('2001:db8:1:3::1'))
+  expect(addressGroup('192.0.2.1')).toBe('192.0.2.1')
+  expect(addressGroup('::ffff:192.0.2.1')).toBe('192.0.2.1')
+  expect(addressGroup('unknown')).toBe('unknown')
 })

@@ -1,3 +1,4 @@
+import { addressGroup } from '#kit/http/client-address.ts'
 import { RateLimited } from '#kit/http/errors.ts'
 import { SlidingWindow, windowKey } from '#kit/http/sliding-window.ts'
 
@@ -25,8 +26,8 @@ export class FailedSecrets {
    * @throws RateLimited when there is none
    */
   reserve(address: string, keyId: string): () => void {
-    const forKey = windowKey(PER_ADDRESS_AND_KEY, `${address} ${keyId}`)
-    const forAddress = windowKey(PER_ADDRESS, address)
+    const forKey = windowKey(PER_ADDRESS_AND_KEY, `${addressGroup(address)} ${keyId}`)
+    const forAddress = windowKey(PER_ADDRESS, addressGroup(address))
     this.#take(forKey, PER_ADDRESS_AND_KEY)
     try {
       this.#take(forAddress, PER_ADDRESS)

@@ -2,7 +2,7 @@ import type { TenantContext, TenantScope } from '#kit/context.ts'
 import { generateApiKey, type KeyEnvironment } from '#kit/crypto/api-key.ts'
 import type { SecretHasher } from '#kit/crypto/secret-hash.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
-import { InvalidApiKey } from '#kit/http/errors.ts'
+import { InvalidApiKey, ValidationFailed } from '#kit/http/errors.ts'
 import type { ApiKey, CreateApiKey, Me } from './contract.ts'
 import { ApiKeyNotFound, ScopeNotGrantable } from './errors.ts'
 import * as rows from './repository.ts'
@@ -36,6 +36,7 @@ export async function listApiKeys(ctx: TenantContext, page: PageRequest): Promis
  * Creates a key for the calling user.
  *
  * @returns the key with its secret, which is not kept
+ * @throws ValidationFailed when it would have expired already
  * @throws ScopeNotGrantable when the calling key lacks one of the scopes: a key cannot make a mightier one
  */
 export async function createApiKey(
@@ -43,6 +44,9 @@ export async function createApiKey(
   { hasher, environment }: KeyMaking,
   input: CreateApiKey,
 ): Promise<ApiKey & { key: string }> {
+  if (input.expiresAt !== undefined && Date.parse(input.expiresAt) <= ctx.now().getTime()) {
+    throw new ValidationFailed([{ path: 'expiresAt', message: 'This moment has passed.' }])
+  }
   const missing = input.scopes.filter((scope) => !ctx.actor.scopes.includes(scope))
   if (missing.length > 0) throw new ScopeNotGrantable({ missing })
 
