@@ -18,6 +18,7 @@ export interface JobParts {
 
 const PAGE = 500
 const TRY_AGAIN_AFTER_MS = 1_000
+const OPEN_AGAIN_AFTER_MS = 60_000
 
 /** The work without a request. */
 export function createJobs({ control, homes, desiOf, queue, log, now }: JobParts) {
@@ -29,32 +30,34 @@ export function createJobs({ control, homes, desiOf, queue, log, now }: JobParts
       try {
         home = await homes.pin(tenantId)
         if (home) await desiOf(tenantId, home.db).executions.run(executionId)
+        else await directoryOf(control, tenantId).removeDueWork('execution', executionId)
       } catch (error) {
         log.error({ err: error, tenantId, executionId }, 'an execution could not be run')
-        setTimeout(() => queue.push(job), TRY_AGAIN_AFTER_MS)
+        // A database that cannot be opened is not counted like a crash of the execution, so it is not asked as often.
+        setTimeout(() => queue.push(job), home ? TRY_AGAIN_AFTER_MS : OPEN_AGAIN_AFTER_MS)
       } finally {
         home?.release()
       }
     },
 
-    /** Finds what an earlier incarnation left unfinished: executions go on, planning is marked as interrupted. */
-    async recover(): Promise<void> {
-      const due = await allDueWork()
-      if (due.length > 0) log.info({ found: due.length }, 'recovering unfinished work')
-      for (const work of due) {
+    /** What an earlier incarnation left unfinished. */
+    async findUnfinished(): Promise<DueWork[]> {
+      const found: DueWork[] = []
+      for (;;) {
+        const page = await listDueWork(control, now(), PAGE, found.length)
+        found.push(...page)
+        if (page.length < PAGE) return found
+      }
+    },
+
+    /** Goes on with it: executions run again, planning is marked as interrupted. */
+    async recover(unfinished: readonly DueWork[]): Promise<void> {
+      if (unfinished.length > 0) log.info({ found: unfinished.length }, 'recovering unfinished work')
+      for (const work of unfinished) {
         if (work.kind === 'execution') queue.push({ tenantId: work.tenantId, executionId: work.subjectId })
         else await interruptPlanning(work)
       }
     },
-  }
-
-  async function allDueWork(): Promise<DueWork[]> {
-    const found: DueWork[] = []
-    for (;;) {
-      const page = await listDueWork(control, now(), PAGE, found.length)
-      found.push(...page)
-      if (page.length < PAGE) return found
-    }
   }
 
   async function interruptPlanning({ tenantId, kind, subjectId }: DueWork): Promise<void> {

@@ -97,7 +97,10 @@ export interface Api {
  */
 export async function openApi(config: Config, overrides: Overrides = {}): Promise<Api> {
   const unlock = lockDataDir(dataDirOf(config))
-  const stores = await openStores(config, overrides)
+  const stores = await openStores(config, overrides).catch((error: unknown) => {
+    unlock()
+    throw error
+  })
   const { control, homes, log, now, tenants, hasher } = stores
   const nowMs = () => now().getTime()
   const queue = new InProcessQueue(config.MAX_CONCURRENT_EXECUTIONS)
@@ -164,8 +167,9 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
     app,
     stores,
     async startWork() {
+      const unfinished = await jobs.findUnfinished() // first: what is due later on is this process's own
       queue.start(jobs.runExecution)
-      await jobs.recover()
+      await jobs.recover(unfinished)
     },
     async drain(graceMs) {
       stopping.abort()
@@ -193,12 +197,14 @@ export async function startServer(config: Config, overrides: Overrides = {}): Pr
   const api = await openApi(config, overrides)
   let server: HttpServer
   try {
+    // Before anybody can ask for anything: recovery must not take work of this process for a dead one's.
+    await api.startWork()
     server = await listen(api.app, config.HOST, config.PORT)
   } catch (error) {
+    await api.drain(0)
     await api.close()
     throw error
   }
-  await api.startWork()
   return {
     url: server.url,
     api,

@@ -79,11 +79,12 @@ export function agentsOf({ db, shared: { now, newId } }: DesiAgentParts) {
       return agent
     },
 
-    /** @throws AgentNotFound, AgentVersionTaken, UnknownTools */
+    /** @throws AgentNotFound, AgentVersionTaken, UnknownTools, AgentActive when an active version would lose its name */
     async update(id: string, patch: AgentPatch): Promise<Agent> {
       assertToolsExist(patch.allowedTools ?? null)
       const before = await this.get(id)
       const { name = before.name, version = before.version } = patch
+      if (before.isActive && name !== before.name) throw new AgentActive()
       await orVersionTaken(name, version, () => store.updateAgent(db, id, patch, now().toISOString()))
       return this.get(id)
     },

@@ -1,3 +1,5 @@
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { transaction } from '#kit/db/transaction.ts'
 import type { PlanningAttempt } from './dag.ts'
 import { ExecutionNotFound } from './errors.ts'
 import type { ExecutionStatus } from './execution.ts'
@@ -44,13 +46,7 @@ export function costsOf({ db }: DesiAgentParts) {
   return {
     /** What planning and running it cost, by attempt and by step. @throws ExecutionNotFound */
     async execution(id: string): Promise<ExecutionCost> {
-      const execution = await findExecution(db, id)
-      if (!execution) throw new ExecutionNotFound()
-      const [steps, calls, dag] = await Promise.all([
-        listSubSteps(db, id),
-        listCallsOfExecution(db, id),
-        execution.dagId === null ? null : findDag(db, execution.dagId),
-      ])
+      const { execution, steps, calls, dag } = await transaction(db, (tx) => readAll(tx, id))
       const planning = spentOn(dag?.planningAttempts ?? [])
       const synthesis = spentOn(calls.filter(({ purpose }) => purpose === 'synthesis').map(ofRow))
       const { totalUsage: usage, costUsdMicros } = execution
@@ -70,6 +66,15 @@ export function costsOf({ db }: DesiAgentParts) {
       }
     },
   }
+}
+
+/** Everything as it was at one moment, so that the parts add up to the totals while work goes on. */
+async function readAll(tx: TenantDb, id: string) {
+  const execution = await findExecution(tx, id)
+  if (!execution) throw new ExecutionNotFound()
+  const steps = await listSubSteps(tx, id)
+  const calls = await listCallsOfExecution(tx, id)
+  return { execution, steps, calls, dag: execution.dagId === null ? null : await findDag(tx, execution.dagId) }
 }
 
 export function spentOn(parts: readonly Spent[]): Spent {

@@ -1,16 +1,9 @@
 import type { Page, PageRequest } from '#kit/db/page.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
-import { resolveAgent } from './agents.ts'
-import type { Dag, DagFilter, DagPatch, Definition, NewDag, OnPlanned } from './dag.ts'
-import {
-  ClarificationNotAwaited,
-  DagHasExecutions,
-  DagIsPlanning,
-  DagNotExecutable,
-  DagNotFound,
-  PlanInvalid,
-} from './errors.ts'
+import { type Agent, resolveAgent } from './agents.ts'
+import type { Dag, DagFilter, DagParams, DagPatch, Definition, NewDag, OnPlanned } from './dag.ts'
+import { ClarificationNotAwaited, DagHasExecutions, DagIsPlanning, DagNotExecutable, DagNotFound } from './errors.ts'
 import { type NewExecution, newExecution, startExecution } from './executor/start.ts'
 import { definitionDag, draftDag, keepInputs } from './new-dag.ts'
 import type { DesiAgentParts } from './parts.ts'
@@ -41,7 +34,7 @@ export function dagsOf(parts: DesiAgentParts) {
      */
     async create(input: NewDag, onPlanned: OnPlanned = async () => {}): Promise<Dag> {
       const planner = await resolveAgent(db, input.agentName ?? 'planner')
-      shared.models.resolve(input, planner)
+      await assertCanPlan(input, planner)
       const dag = draftDag(parts, input, planner)
       const inputs = await keepInputs(parts, dag.id, input.inputs ?? [])
       await parts.directory.putDueWork('planning', dag.id, nowIso())
@@ -63,10 +56,14 @@ export function dagsOf(parts: DesiAgentParts) {
     ): Promise<{ dag: Dag; executionId: string | null }> {
       const execution = newExecution(parts)
       await execution.announce()
-      const dag = await this.create(input, async (tx, dagId) => {
+      const insertIfPlanned: OnPlanned = async (tx, dagId) => {
         await onPlanned(tx, dagId)
         const planned = await store.findDag(tx, dagId)
         if (planned?.status === 'success') await insertExecutionOf(tx, execution, planned)
+      }
+      const dag = await this.create(input, insertIfPlanned).catch(async (error: unknown) => {
+        await execution.withdraw()
+        throw error
       })
       if (dag.status === 'success') execution.wake()
       else await execution.withdraw()
@@ -82,6 +79,7 @@ export function dagsOf(parts: DesiAgentParts) {
       const dag = await this.get(id)
       if (dag.status !== 'clarification_required') throw new ClarificationNotAwaited({ status: dag.status })
       const planner = await resolveAgent(db, dag.agentName ?? 'planner')
+      await assertCanPlan(dag.params, planner) // before anything changes: the answer must not be lost to a missing key
       const clarifications = [...dag.clarifications, { question: dag.clarificationQuery ?? '', answer }]
       await parts.directory.putDueWork('planning', id, nowIso())
       const isMine = await store.updateDag(
@@ -107,7 +105,7 @@ export function dagsOf(parts: DesiAgentParts) {
       }
       if (patch.plan !== undefined) {
         Object.assign(change, {
-          plan: await validated(db, patch.plan),
+          plan: await validated(db, patch.plan, dag.agentName),
           status: 'success',
           clarificationQuery: null,
           error: null,
@@ -119,9 +117,8 @@ export function dagsOf(parts: DesiAgentParts) {
 
     /** @throws DagNotFound, DagHasExecutions, DagIsPlanning */
     async remove(id: string): Promise<void> {
-      const inputs = await store.listDagInputs(db, id)
       if (await store.deleteUnusedDag(db, id)) {
-        await Promise.all(inputs.map(({ blobKey }) => shared.blobs.delete(blobKey)))
+        await shared.blobs.deleteAll(`${parts.tenantId}/dags/${id}`)
         return
       }
       const dag = await this.get(id)
@@ -138,7 +135,7 @@ export function dagsOf(parts: DesiAgentParts) {
       const dag = await this.get(id)
       if (dag.status !== 'success' || !dag.plan) throw new DagNotExecutable({ status: dag.status })
       shared.models.resolve(dag.params)
-      const checked = { ...dag, plan: await validated(db, dag.plan) }
+      const checked = { ...dag, plan: await validated(db, dag.plan, dag.agentName) }
       const executionId = await startExecution(parts, async (tx, execution) => {
         await insertExecutionOf(tx, execution, checked)
         await onStarted(tx, execution.id)
@@ -156,9 +153,7 @@ export function dagsOf(parts: DesiAgentParts) {
       onStarted: OnPlanned = async () => {},
     ): Promise<{ dagId: string; executionId: string }> {
       shared.models.resolve(input)
-      const given = await validated(db, input.definition)
-      if (given.clarification_needed)
-        throw new PlanInvalid({ problems: ['A definition that asks for clarification cannot be executed.'] })
+      const given = await validated(db, input.definition, null)
       const dag = definitionDag(parts, input, given)
       const executionId = await startExecution(parts, async (tx, execution) => {
         await store.insertDag(tx, dag)
@@ -173,6 +168,12 @@ export function dagsOf(parts: DesiAgentParts) {
       await store.updateDag(db, id, { status: 'failed', error: INTERRUPTED }, nowIso(), 'planning')
       await parts.directory.removeDueWork('planning', id)
     },
+  }
+
+  /** @throws ProviderNotConfigured, AgentNotFound */
+  async function assertCanPlan(params: DagParams, planner: Agent): Promise<void> {
+    shared.models.resolve(params, planner)
+    shared.models.resolve(params, await resolveAgent(db, 'titler'))
   }
 
   async function insertExecutionOf(tx: TenantDb, execution: NewExecution, dag: Dag): Promise<void> {

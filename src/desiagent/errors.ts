@@ -17,7 +17,7 @@ export const AgentVersionTaken = defineError({
 export const AgentActive = defineError({
   code: 'agent_active',
   kind: 'conflict',
-  message: 'The active version of an agent cannot be deleted. Activate another version first.',
+  message: 'The active version of an agent can be neither deleted nor renamed. Activate another version first.',
 })
 
 export const UnknownTools = defineError({

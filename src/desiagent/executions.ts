@@ -38,6 +38,15 @@ export function executionsOf(parts: DesiAgentParts) {
       return execution
     },
 
+    /** The execution with its sub-steps as they were at one moment. @throws ExecutionNotFound */
+    async details(id: string): Promise<Execution & { subSteps: SubStep[] }> {
+      return transaction(db, async (tx) => {
+        const execution = await store.findExecution(tx, id)
+        if (!execution) throw new ExecutionNotFound()
+        return { ...execution, subSteps: await listSubSteps(tx, id) }
+      })
+    },
+
     /** In the order of the plan. @throws ExecutionNotFound */
     async subSteps(id: string): Promise<SubStep[]> {
       await this.get(id)
@@ -109,13 +118,12 @@ export function executionsOf(parts: DesiAgentParts) {
      * @throws ExecutionNotFound, ExecutionActive
      */
     async remove(id: string): Promise<void> {
-      const blobs = await artifacts.listOutputBlobs(db, id)
       const isDeleted = await store.deleteExecution(db, id, RESTING)
       if (!isDeleted) {
         const { status } = await this.get(id)
         throw new ExecutionActive({ status })
       }
-      await Promise.all(blobs.map((key) => shared.blobs.delete(key)))
+      await shared.blobs.deleteAll(`${parts.tenantId}/executions/${id}`)
     },
   }
 }

@@ -1,8 +1,4 @@
-import { z } from 'zod'
-
 /** A new UUID v4 (RFC 9562), the only kind of id a row has. */
 export function newId(): string {
   return crypto.randomUUID()
 }
-
-export const Id = z.uuid()

@@ -8,4 +8,6 @@ export interface Blobs {
   get(key: string): Promise<Uint8Array | null>
   /** Deleting what is not there succeeds. */
   delete(key: string): Promise<void>
+  /** Deletes every blob whose key begins with `prefix` and a slash. */
+  deleteAll(prefix: string): Promise<void>
 }

@@ -24,6 +24,7 @@ export async function attempt<T>(
       if (failure.kind !== 'passing' || failed >= policy.maxAttempts) return { ok: false, failure }
       await onRetry(failure)
       await pauseBeforeRetry(policy, failed, failure.retryAfterMs, stop)
+      if (stop.aborted) return { ok: false, failure: classify(error, stop, log) }
     }
   }
 }

@@ -2,7 +2,7 @@ import { addMilliseconds } from '#kit/time.ts'
 import type { NewEvent } from '../events.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { type Claimed, claimExecution, findExecution, releaseLease } from '../store/executions.ts'
-import { listSubSteps } from '../store/sub-steps.ts'
+import { listSubSteps, putBackRunning } from '../store/sub-steps.ts'
 import { suspend } from './finish.ts'
 import { LeaseLost } from './journal.ts'
 import { Run } from './run.ts'
@@ -20,16 +20,27 @@ export async function runExecution(parts: DesiAgentParts, executionId: string): 
   const { running } = parts.shared
   const stop = running.begin(executionId)
   if (!stop) return
+  let isOurs = false
   try {
     const claimed = await claim(parts, executionId)
+    isOurs = claimed !== null
     if (claimed) await runClaimed(parts, claimed, stop)
     else await forgetIfOver(parts, executionId)
     // After an end the row has no lease any more; after a shutdown this lets the next process go on at once. An error
     // that nobody expected keeps the lease: the next claim then counts it like a death of the process.
-    await releaseLease(parts.db, executionId, running.owner)
+    if (isOurs) await releaseLease(parts.db, executionId, running.owner)
   } finally {
     running.end(executionId)
   }
+  if (isOurs) await pushIfResumed(parts, executionId)
+}
+
+/** Somebody resumed it between its end and now: that push found it still running here, and its index row may be gone. */
+async function pushIfResumed({ db, directory, shared, tenantId }: DesiAgentParts, executionId: string): Promise<void> {
+  const execution = await findExecution(db, executionId)
+  if (execution?.status !== 'pending') return
+  await directory.putDueWork('execution', executionId, shared.now().toISOString())
+  shared.queue.push({ tenantId, executionId })
 }
 
 function claim({ db, shared }: DesiAgentParts, executionId: string): Promise<Claimed | null> {
@@ -45,6 +56,7 @@ async function runClaimed(parts: DesiAgentParts, claimed: Claimed, stop: AbortCo
   try {
     if (claimed.crashCount >= MAX_CRASHES) {
       const message = `The server died or failed ${claimed.crashCount} times while it was running this execution.`
+      await putBackRunning(parts.db, claimed.execution.id, parts.shared.now().toISOString())
       await suspend(run, { code: 'crashed_repeatedly', message })
       return
     }

@@ -2,7 +2,7 @@ import { type Agent, resolveAgent } from '../agents.ts'
 import type { DagParams } from '../dag.ts'
 import { resultsMessage } from '../messages.ts'
 import { type CallRecord, callModel } from '../models/call.ts'
-import type { ModelRequest } from '../models/model.ts'
+import { ModelError, type ModelRequest } from '../models/model.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { resolveReferences, sameTask } from '../planner/references.ts'
 import { findArtifact, listArtifactNames, type NewArtifact } from '../store/artifacts.ts'
@@ -32,8 +32,8 @@ const MAX_RESULT_BYTES = 1_000_000
 /** Does what a sub-step says, outside any transaction. @returns its result @throws ModelError, ToolError and others */
 export async function perform(work: StepWork): Promise<unknown> {
   const result = work.step.actionType === 'tool' ? await useTool(work) : await askAgent(work)
-  const size = JSON.stringify(result ?? null).length
-  if (size > MAX_RESULT_BYTES)
+  const text = typeof result === 'string' ? result : JSON.stringify(result ?? null)
+  if (new TextEncoder().encode(text).byteLength > MAX_RESULT_BYTES)
     throw new ToolError('result_too_large', `The result has more than ${MAX_RESULT_BYTES} bytes.`)
   return result
 }
@@ -63,7 +63,8 @@ async function useTool(work: StepWork): Promise<unknown> {
   try {
     return await tool.run(input.data, toolUse(work, timeout))
   } catch (error) {
-    if (!timeout.aborted || work.stop.aborted) throw error
+    const isTold = error instanceof ToolError || (error instanceof ModelError && error.code !== 'aborted')
+    if (isTold || !timeout.aborted || work.stop.aborted) throw error
     throw new ToolError('timeout', `${tool.name} gave no answer within ${stepTimeoutMs} ms.`, true)
   }
 }
@@ -87,7 +88,7 @@ function toolUse(work: StepWork, timeout: AbortSignal): ToolUse {
         material === null
           ? [prompt]
           : [prompt, resultsMessage([{ taskId: 'data', description: 'data', result: material }])]
-      return ask(work, agent, messages)
+      return ask({ ...work, stop: AbortSignal.any([stop, timeout]) }, agent, messages)
     },
   }
 }

@@ -39,6 +39,7 @@ export async function callModel(
     createdAt: startedAt.toISOString(),
   })
   try {
+    if (request.signal.aborted) throw new ModelError('aborted', 'The call was stopped before it was made.', NO_USAGE)
     const answer = await model.generate({ ...request, signal: AbortSignal.any([request.signal, timeout]) })
     return { ok: true, answer, call: record(answer.usage, null) }
   } catch (thrown) {

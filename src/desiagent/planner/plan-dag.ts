@@ -24,12 +24,13 @@ export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, o
   try {
     const outcome = await shared.running.plan((stop) => askPlanner(parts, dag, planner, stop))
     await transaction(db, async (tx) => {
-      await store.updateDag(tx, dag.id, changeBy(outcome), nowIso(), 'planning')
-      if (outcome.status !== 'failed') await onPlanned(tx, dag.id)
+      const isOurs = await store.updateDag(tx, dag.id, changeBy(outcome), nowIso(), 'planning')
+      if (isOurs && outcome.status !== 'failed') await onPlanned(tx, dag.id)
     })
   } catch (error) {
     // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
     await store.updateDag(db, dag.id, { status: 'failed', error: UNEXPECTED }, nowIso(), 'planning')
+    await directory.removeDueWork('planning', dag.id)
     throw error
   }
   await directory.removeDueWork('planning', dag.id)

@@ -79,17 +79,6 @@ export async function listArtifactNames(db: TenantDb, executionId: string): Prom
   return rows.map(({ name }) => name)
 }
 
-/** The blobs that belong to this execution alone; its inputs belong to the DAG. */
-export async function listOutputBlobs(db: TenantDb, executionId: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('artifacts')
-    .select('blob_key')
-    .where('execution_id', '=', executionId)
-    .where('origin', '=', 'output')
-    .execute()
-  return rows.map(({ blob_key }) => blob_key)
-}
-
 function toRow(artifact: NewArtifact): Selectable<ArtifactsTable> {
   return {
     id: artifact.id,

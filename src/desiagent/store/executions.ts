@@ -134,7 +134,7 @@ async function claimIn(
   lease: Lease,
   now: string,
 ): Promise<ExecutionRow | undefined> {
-  const isFree = sql<boolean>`(lease_owner is null or lease_until <= ${now} or ${lease.isSoleProcess ? 1 : 0} = 1)`
+  const isFree = sql<boolean>`(lease_owner is null or lease_owner = ${lease.owner} or lease_until <= ${now} or ${lease.isSoleProcess ? 1 : 0} = 1)`
   return db
     .updateTable('executions')
     .set((eb) => ({

@@ -170,6 +170,16 @@ export async function endUnfinished(
     .execute()
 }
 
+/** Steps that were running when their process died wait again. */
+export async function putBackRunning(db: TenantDb, executionId: string, now: string): Promise<void> {
+  await db
+    .updateTable('sub_steps')
+    .set({ status: 'pending', updated_at: now })
+    .where('execution_id', '=', executionId)
+    .where('status', '=', 'running')
+    .execute()
+}
+
 /** Makes everything that has not completed pending again; a deliberate retry gets a new idempotency key. */
 export async function reopenUnfinished(tx: TenantDb, executionId: string, now: string): Promise<void> {
   await tx

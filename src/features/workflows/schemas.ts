@@ -22,8 +22,16 @@ export const ModelParams = {
   seed: z.int().optional(),
 }
 
+const MAX_INPUT_BYTES = 1_000_000
+
+/** As much as `readFile` reads. */
+const InputText = z
+  .string()
+  .max(MAX_INPUT_BYTES)
+  .refine((text) => new TextEncoder().encode(text).byteLength <= MAX_INPUT_BYTES, 'At most 1,000,000 bytes of UTF-8.')
+
 export const Inputs = z
-  .array(z.strictObject({ name: FileName, content: z.string().max(1_000_000) }))
+  .array(z.strictObject({ name: FileName, content: InputText }))
   .max(20)
   .refine((inputs) => new Set(inputs.map(({ name }) => name)).size === inputs.length, 'Two inputs have the same name.')
   .openapi({ description: 'Texts that go along with the goal. Tasks read them by name with `readFile`.' })

@@ -53,6 +53,8 @@ export async function listDueWork(db: ControlDb, now: Date, limit: number, offse
     .where('due_at', '<=', now.toISOString())
     .orderBy('due_at')
     .orderBy('tenant_id')
+    .orderBy('kind')
+    .orderBy('subject_id')
     .limit(limit)
     .offset(offset)
     .execute()

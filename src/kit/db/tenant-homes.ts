@@ -36,18 +36,19 @@ export class TenantHomes {
     this.#homes.set(tenantId, home) // last in the map: most recently used
     home.pins += 1
     const db = await home.opening.catch((error: unknown) => {
-      this.#homes.delete(tenantId)
+      this.#forget(tenantId, home)
       throw error
     })
     if (!db) {
-      this.#homes.delete(tenantId)
+      this.#forget(tenantId, home)
       return null
     }
     if (this.#homes.size > this.#capacity) await this.#closeIdle()
     const unpin = () =>
       once(() => {
         home.pins -= 1
-        if (home.pins === 0 && this.#homes.size > this.#capacity) this.#closeLater(tenantId)
+        // After a burst nobody may pin again for long, so the last to let go closes what is too many.
+        if (home.pins === 0 && this.#homes.size > this.#capacity) void this.#close(tenantId)
       })
     return {
       db,
@@ -101,17 +102,24 @@ export class TenantHomes {
     return this.#databases.openTenant(tenantId)
   }
 
-  /** After a burst nobody may pin again for long, so the last to let go closes what is too many. */
-  #closeLater(tenantId: string): void {
-    const closing = this.#close(tenantId).finally(() => this.#closing.delete(tenantId))
-    this.#closing.set(tenantId, closing)
+  /** Only if it is still the one: by now another may have been opened. */
+  #forget(tenantId: string, home: Home): void {
+    if (this.#homes.get(tenantId) === home) this.#homes.delete(tenantId)
   }
 
-  async #close(tenantId: string): Promise<void> {
+  /** Never rejects: a database that cannot be closed is nothing its user could do anything about. */
+  #close(tenantId: string): Promise<void> {
     const home = this.#homes.get(tenantId)
+    if (!home) return this.#closing.get(tenantId) ?? Promise.resolve()
     this.#homes.delete(tenantId)
-    const db = await home?.opening.catch(() => null)
-    await db?.destroy()
+    const closing = home.opening
+      .then((db) => db?.destroy())
+      .catch(() => {})
+      .finally(() => {
+        if (this.#closing.get(tenantId) === closing) this.#closing.delete(tenantId)
+      })
+    this.#closing.set(tenantId, closing)
+    return closing
   }
 }
 

@@ -50,14 +50,20 @@ async function makeUnderClaim<R>(
 ): Promise<R> {
   // A renewal that fails is no reason to stop: at worst a repeat of a very long call does the work again.
   const renewal = setInterval(() => renewClaim(ctx.db, mine, ctx.now()).catch(() => {}), RENEW_EVERY_MS)
+  let isRecorded = false
+  const commitWith: TenantContext['commitWith'] = async (tx, resourceId) => {
+    await recordEffect(tx, mine, resourceId)
+    isRecorded = true
+  }
   try {
-    return await make({ ...ctx, commitWith: (tx, resourceId) => recordEffect(tx, mine, resourceId) })
+    return await make({ ...ctx, commitWith })
   } catch (error) {
+    isRecorded = false // the transaction may have been undone
     if (error instanceof ClaimLost) throw new IdempotencyInProgress(null, { retryAfterSeconds: 1 })
     throw error
   } finally {
     clearInterval(renewal)
-    await giveUpClaim(ctx.db, mine)
+    if (!isRecorded) await giveUpClaim(ctx.db, mine)
   }
 }
 

@@ -18,6 +18,10 @@ export function diskBlobs(folder: string): Blobs {
       return readFile(await safePath(folder, key)).catch(nullIfAbsent)
     },
 
+    async deleteAll(prefix) {
+      await rm(await safePath(folder, prefix), { recursive: true, force: true })
+    },
+
     async delete(key) {
       await rm(await safePath(folder, key), { force: true })
     },

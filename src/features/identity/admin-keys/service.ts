@@ -23,8 +23,11 @@ export async function createSuperAdminKey(
   const { key, keyId, keyPrefix } = generateApiKey('admin')
   const hash = await hasher.hash(key)
   const row = { id: newId(), keyId, name: 'super admin', keyPrefix, hash, createdAt: now.toISOString() }
-  await transaction(db, (tx) => rows.replaceAdminKeys(tx, row))
-  return key
+  return transaction(db, async (tx) => {
+    if (!isRotation && (await rows.hasAdminKey(tx))) return null // another bootstrap was faster
+    await rows.replaceAdminKeys(tx, row)
+    return key
+  })
 }
 
 export async function getMe(ctx: ControlContext): Promise<Me> {

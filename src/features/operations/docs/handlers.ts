@@ -5,11 +5,12 @@ import * as contract from './contract.ts'
 import { ASSET_TYPES, INIT_SCRIPT, PAGE, PAGE_POLICY } from './page.ts'
 
 export function mountDocs(app: App, assets: Assets, document: () => object): void {
-  let printed: object | undefined
+  let printed: string | undefined
 
   app.openapi(contract.getOpenApi, (c) => {
-    printed ??= document()
-    return c.json(printed as Record<string, unknown>, 200)
+    printed ??= JSON.stringify(document())
+    c.header('Content-Type', 'application/json')
+    return c.body(printed, 200) as never
   })
 
   app.openapi(contract.getDocs, (c) => {

@@ -148,7 +148,7 @@ export const updateAgent = defineRoute({
   home: 'tenant',
   summary: 'Change an agent; fields that are left out stay',
   request: { params: IdParam, body: { required: true, ...json(UpdateAgent, 'What to change') } },
-  responses: { 200: json(Agent, 'The agent'), ...errors(AgentNotFound, AgentVersionTaken, UnknownTools) },
+  responses: { 200: json(Agent, 'The agent'), ...errors(AgentNotFound, AgentVersionTaken, AgentActive, UnknownTools) },
 })
 
 export const activateAgent = defineRoute({

@@ -47,7 +47,7 @@ export const Dag = z
       z.object({ code: z.string(), message: z.string(), problems: z.array(z.string()).optional() }),
       z.null(),
     ]),
-    attempts: z.int().openapi({ description: 'Plans the planner has made.' }),
+    attempts: z.int().openapi({ description: 'Calls made to the planner, failed ones included.' }),
     planning: z.object({ usage: TokenUsage, costUsdMicros: CostUsdMicros, attempts: z.array(PlanningAttempt) }),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
@@ -111,7 +111,7 @@ const ResumeClarification = z.strictObject({ userResponse: GoalText }).openapi('
 const ListDagsQuery = z.strictObject({ ...PageQuery, status: z.enum(DAG_STATUSES).optional() })
 export type ListDagsQuery = z.infer<typeof ListDagsQuery>
 
-const planningErrors = errors(AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed)
+const planningErrors = errors(AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed, DagIsPlanning)
 const planned = {
   201: json(PlannedDag, 'There is a plan'),
   202: json(ClarificationRequired, 'The planner asks a question first; answer it with `resumeClarification`'),
@@ -146,7 +146,8 @@ export const resumeClarification = defineRoute({
   request: { params: IdParam, body: { required: true, ...json(ResumeClarification, 'The answer') } },
   responses: {
     ...planned,
-    ...errors(DagNotFound, ClarificationNotAwaited, AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed),
+    ...errors(DagNotFound, DagIsPlanning, ClarificationNotAwaited, AgentNotFound, ProviderNotConfigured),
+    ...errors(PlanInvalid, PlanningFailed),
   },
 })
 
@@ -162,7 +163,10 @@ export const createExecute = defineRoute({
   summary: 'Plan a goal and execute the plan',
   request: { body: { required: true, ...json(CreateDag, 'The goal, and what goes along with it') } },
   responses: {
-    202: json(z.union([ExecutingDag, ClarificationRequired]), 'It is running, or the planner asks a question first'),
+    202: json(
+      z.union([ExecutingDag, ClarificationRequired, PlannedDag]),
+      'It is running, or the planner asks a question first. `success` only for a repeat of a call whose question has been answered since: execute the DAG with `executeDag`',
+    ),
     ...planningErrors,
   },
 })

@@ -28,7 +28,7 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
   })
 
   app.openapi(contract.createExecute, (c) => {
-    const answer = (made: dags.Planned | dags.Executing) => c.json(made as dags.Executing, 202)
+    const answer = (made: dags.Planned | dags.Executing) => c.json(made, 202)
     return idempotent(
       c,
       async (ctx) => answer(await dags.createExecute(withDesi(ctx), c.req.valid('json'))),

@@ -1,6 +1,6 @@
 import { spentOn } from '#desiagent/costs.ts'
 import type { Dag as DagRecord } from '#desiagent/dag.ts'
-import { PlanInvalid, PlanningFailed } from '#desiagent/errors.ts'
+import { DagIsPlanning, PlanInvalid, PlanningFailed } from '#desiagent/errors.ts'
 import type { ExecutionStatus } from '#desiagent/execution.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
 import type { WorkflowContext } from '../context.ts'
@@ -94,8 +94,10 @@ function planned(dag: DagRecord): Planned {
       throw new PlanInvalid({ dagId, problems: dag.error?.problems ?? [] }, dag.error ?? {})
     case 'failed':
       throw new PlanningFailed({ dagId, reason: dag.error?.code ?? 'unknown' }, { message: dag.error?.message ?? '' })
-    default:
-      return { status: 'success', dagId, dag: present(dag) }
+    case 'planning':
+      throw new DagIsPlanning(null, { retryAfterSeconds: 1 }) // a repeat of a call whose DAG is being planned again
+    case 'success':
+      return { status: dag.status, dagId, dag: present(dag) }
   }
 }
 

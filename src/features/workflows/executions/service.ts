@@ -28,8 +28,8 @@ export async function getExecutionDetails(
   ctx: WorkflowContext,
   id: string,
 ): Promise<Execution & { subSteps: SubStep[] }> {
-  const [execution, subSteps] = await Promise.all([getExecution(ctx, id), listSubSteps(ctx, id)])
-  return { ...execution, subSteps }
+  const { subSteps, ...execution } = await ctx.desi.executions.details(id)
+  return { ...present(execution), subSteps: subSteps.map(presentStep) }
 }
 
 export async function cancelExecution(ctx: WorkflowContext, id: string): Promise<Execution> {
