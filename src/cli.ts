@@ -1,3 +1,4 @@
+import { ProductError } from '#kit/errors.ts'
 import { BOOTSTRAP_HELP, bootstrap } from './cli/bootstrap.ts'
 import { CommandError } from './cli/command-error.ts'
 import { DEMO_HELP, demo } from './cli/demo.ts'
@@ -25,7 +26,8 @@ async function main([name = 'help', ...args]: string[]): Promise<void> {
 }
 
 function inWords(error: unknown): string {
-  if (error instanceof CommandError || error instanceof ConfigError) return error.message
+  if (error instanceof CommandError || error instanceof ConfigError || error instanceof ProductError)
+    return error.message
   const { code } = error as { code?: string }
   if (code?.startsWith('ERR_PARSE_ARGS')) return (error as Error).message
   return error instanceof Error ? (error.stack ?? error.message) : String(error)

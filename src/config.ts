@@ -29,6 +29,10 @@ const list = text.transform((value) =>
     .map((entry) => entry.trim())
     .filter((entry) => entry !== ''),
 )
+const hostAndPort = z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):\d{1,5}$/)
+const origin = z.string().refine((text) => text === '*' || (URL.canParse(text) && new URL(text).origin === text))
+const listOf = (entry: z.ZodType<string>, problem: string) =>
+  list.refine((entries) => entries.every((text) => entry.safeParse(text).success), problem)
 const baseUrl = optional(z.url({ protocol: /^https?$/, error: 'is not an http or https address' }))
 const secret = optional(text)
 
@@ -80,7 +84,11 @@ export const VARIABLES = {
   ),
   BCRYPT_COST: variable(whole(4, 15), '10', 'bcrypt cost of password hashes.'),
   BODY_LIMIT_BYTES: variable(whole(1_000, 100_000_000), '2000000', 'Largest request body, in bytes.'),
-  CORS_ORIGINS: variable(list, '', 'Origins browsers may call from, with commas; * for all. Empty: none.'),
+  CORS_ORIGINS: variable(
+    listOf(origin, 'has an entry that is no origin such as https://app.example.com'),
+    '',
+    'Origins browsers may call from, with commas; * for all. Empty: none.',
+  ),
   TRUSTED_PROXIES: variable(
     list,
     '',
@@ -124,7 +132,7 @@ export const VARIABLES = {
     'First pause before a failed call is repeated, in milliseconds; it doubles.',
   ),
   OUTBOUND_ALLOW: variable(
-    list,
+    listOf(hostAndPort, 'has an entry that is not host:port'),
     '',
     'Exceptions to "public addresses only" for what tenants let tools fetch: host:port with commas.',
     'node',

@@ -292,12 +292,22 @@ async function main(): Promise<void> {
   }
 }
 
+const UNUSABLE_FOLDER: ReadonlySet<string> = new Set([
+  'EACCES',
+  'EROFS',
+  'EEXIST',
+  'ENOTDIR',
+  'ENOSPC',
+  'SQLITE_CANTOPEN',
+])
+
 /** What a person can do something about in one sentence; anything else whole. */
 function startError(error: unknown): string {
   if (error instanceof ConfigError || error instanceof DataDirInUse) return error.message
   const { code, message } = error as { code?: string; message?: string }
   if (code === 'EADDRINUSE') return 'PORT is in use by another process.'
-  if (code === 'EACCES' || code === 'EROFS') return `DESI_DATA_DIR cannot be used: ${message}.`
+  if (code === 'ENOTFOUND' || code === 'EADDRNOTAVAIL') return 'HOST is not an address of this machine.'
+  if (code && UNUSABLE_FOLDER.has(code)) return `DESI_DATA_DIR cannot be used: ${message}.`
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 

@@ -51,6 +51,8 @@ async function setUp(stores: Stores, wish: Wish): Promise<Bootstrapped> {
   if (existing?.status === 'active' && !wish.isRotation) {
     throw new CommandError(`There already is a tenant ${wish.slug}. Use --rotate for a new key of its admin.`)
   }
+  if (existing?.status !== 'active' && wish.isRotation)
+    throw new CommandError(`There is no tenant ${wish.slug} to rotate the key of.`)
   const made =
     existing?.status === 'active'
       ? await rotateAdminKey(ctx, making, existing, wish.email)

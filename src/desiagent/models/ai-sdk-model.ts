@@ -30,7 +30,8 @@ async function generate(model: LanguageModelV4, provider: string, request: Model
     messages: request.messages.map((content) => ({ role: 'user' as const, content })),
     maxRetries: 0,
     abortSignal: request.signal,
-    headers: { 'Idempotency-Key': request.idempotencyKey },
+    // A task's id may have any letters; a header may not.
+    headers: { 'Idempotency-Key': encodeURI(request.idempotencyKey.toWellFormed()) },
     providerOptions: providerOptions(provider, request),
     ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
     ...(request.topP === undefined ? {} : { topP: request.topP }),

@@ -41,7 +41,9 @@ function normalised(plan: DecomposerJob): DecomposerJob {
   const meant = (dependency: string) => ids.find((id) => sameTask(id, dependency)) ?? dependency
   const sub_tasks = plan.sub_tasks.map((task) => ({
     ...task,
-    dependencies: [...new Set(task.dependencies.filter((name) => name.toLowerCase() !== 'none').map(meant))],
+    dependencies: [
+      ...new Set(task.dependencies.filter((name) => name.toLowerCase() !== 'none' || ids.includes(name)).map(meant)),
+    ],
   }))
   return { ...plan, sub_tasks }
 }

@@ -17,66 +17,73 @@ export interface SseSource {
 
 const HEARTBEAT_MS = 15_000
 /** A reader that takes nothing for this long is cut; it can come back with `Last-Event-ID`. */
-const WRITE_LIMIT_MS = 30_000
+const READER_LIMIT_MS = 30_000
 
 /**
- * Streams what `source` reads as Server-Sent Events (WHATWG HTML §9.2): heartbeat comments while nothing happens,
- * nothing buffered beyond one read, cut when the reader stops reading.
+ * Streams what `source` reads as Server-Sent Events (WHATWG HTML §9.2): heartbeat comments while nothing happens, read
+ * only when the reader has taken what was read before, cut when the reader stops reading.
  */
 export function sse(c: RequestContext, source: SseSource): Response {
-  const gone = new AbortController()
-  const leave = () => gone.abort()
-  // Registered before the first await: a client that left before we listened would leave a zombie behind.
-  c.req.raw.signal.addEventListener('abort', leave, { once: true })
-  if (c.req.raw.signal.aborted) leave()
-
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
-  void pump(writable.getWriter(), source, gone).finally(() => {
-    c.req.raw.signal.removeEventListener('abort', leave)
-    source.end()
-  })
   c.header('Content-Type', 'text/event-stream; charset=utf-8')
   c.header('X-Accel-Buffering', 'no') // nginx would hold events back
-  return c.body(readable)
+  return c.body(streamOf(source, c.req.raw.signal))
 }
 
-async function pump(
-  writer: WritableStreamDefaultWriter<Uint8Array>,
-  source: SseSource,
-  gone: AbortController,
-): Promise<void> {
-  writer.closed.catch(() => gone.abort())
-  try {
-    await write(writer, ': connected\n\n')
-    while (!gone.signal.aborted) {
-      const messages = await source.read()
-      if (messages === null) break
-      if (messages.length > 0) await write(writer, messages.map(format).join(''))
-      else if (!(await waitOrBeat(source, gone.signal))) await write(writer, ': heartbeat\n\n')
-    }
-    await writer.close()
-  } catch {
-    await writer.abort().catch(() => {})
+function streamOf(source: SseSource, hangUp: AbortSignal): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const gone = new AbortController()
+  const encoder = new TextEncoder()
+  let isFirst = true
+  let slowReader: ReturnType<typeof setTimeout> | undefined
+
+  const finish = () => {
+    if (slowReader !== undefined) clearTimeout(slowReader)
+    hangUp.removeEventListener('abort', finish)
+    if (gone.signal.aborted) return
+    gone.abort()
+    source.end()
   }
+  // Registered before the first await: a client that left before we listened would leave a zombie behind.
+  hangUp.addEventListener('abort', finish, { once: true })
+  if (hangUp.aborted) finish()
+
+  return new ReadableStream({
+    async pull(controller) {
+      if (slowReader !== undefined) clearTimeout(slowReader)
+      const text = isFirst ? ': connected\n\n' : await nextText(source, gone.signal)
+      isFirst = false
+      if (text === null || gone.signal.aborted) {
+        finish()
+        controller.close()
+        return
+      }
+      controller.enqueue(encoder.encode(text) as Uint8Array<ArrayBuffer>)
+      slowReader = setTimeout(() => {
+        finish()
+        controller.error(new Error('the reader stopped reading'))
+      }, READER_LIMIT_MS)
+    },
+    cancel: finish,
+  })
 }
 
-/** True when there may be something to read, false when it is time for a heartbeat. */
-async function waitOrBeat(source: SseSource, gone: AbortSignal): Promise<boolean> {
+/** What is to be said next: messages, or a heartbeat when nothing came in time. Null when the stream is over. */
+async function nextText(source: SseSource, gone: AbortSignal): Promise<string | null> {
   const beat = AbortSignal.timeout(HEARTBEAT_MS)
-  await source.wait(AbortSignal.any([gone, beat]))
-  return !beat.aborted
+  for (;;) {
+    const messages = gone.aborted ? null : await source.read()
+    if (messages === null) return null
+    if (messages.length > 0) {
+      await othersFirst()
+      return messages.map(format).join('')
+    }
+    await source.wait(AbortSignal.any([gone, beat]))
+    if (beat.aborted) return ': heartbeat\n\n'
+  }
 }
 
-const encoder = new TextEncoder()
-
-async function write(writer: WritableStreamDefaultWriter<Uint8Array>, text: string): Promise<void> {
-  const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error('the reader stopped reading')), WRITE_LIMIT_MS)
-  try {
-    await Promise.race([writer.ready.then(() => writer.write(encoder.encode(text))), late.promise])
-  } finally {
-    clearTimeout(timer)
-  }
+/** Hundreds of readers catching up on a long log must not keep everybody else's requests waiting. */
+function othersFirst(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0))
 }
 
 function format({ id, event, data }: SseMessage): string {

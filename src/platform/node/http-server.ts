@@ -28,10 +28,12 @@ async function stop(server: Server, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve())
   })
-  server.closeIdleConnections()
+  // Again and again: a stream that ends now leaves a connection that is idle only then.
+  const sweep = setInterval(() => server.closeIdleConnections(), 50)
   const timer = setTimeout(() => server.closeAllConnections(), graceMs)
   await closed
   clearTimeout(timer)
+  clearInterval(sweep)
 }
 
 /** The caller's address from the socket, and from `X-Forwarded-For` as far as trusted proxies wrote it. */

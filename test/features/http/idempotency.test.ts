@@ -205,7 +205,8 @@ test('the claim of a process that died holds until its lease runs out, then a re
 
   const waiting = await acme.post('/agents', AGENT, withKey('k-1'))
   expect([waiting.status, waiting.body.code]).toEqual([409, 'idempotency_in_progress'])
-  clock.pass(Number(waiting.headers.get('retry-after')) * 1000)
+  expect(Number(waiting.headers.get('retry-after'))).toBeLessThanOrEqual(30)
+  clock.pass(30_000) // the lease
   const answers = await Promise.all(Array.from({ length: 5 }, () => acme.post('/agents', AGENT, withKey('k-1'))))
 
   expect(answers.filter((answer) => answer.status === 201 && !isReplay(answer)).length).toBe(1)

@@ -35,12 +35,10 @@ function bodyOf(result: Result): string {
   return isData ? `\`\`\`json\n${text}\n\`\`\`` : text || '(empty)'
 }
 
-/** The planner describes its writing steps so; other plans' results of `writeFile` name the path and how much was written. */
-function writtenFile({ description, text }: Result): string | null {
-  const planned = /^Write (\S.*)$/.exec(description)?.[1]
+/** What `writeFile` answers names the path and how much was written; words alone are no proof that a file is there. */
+function writtenFile({ text }: Result): string | null {
   const object = parseObject(text)
   const path = fieldOf(object, ['path', 'name', 'file', 'fileName'])
   const hasContent = fieldOf(object, ['content', 'text', 'markdown', 'body']) !== null
-  if (path !== null && !hasContent) return path
-  return planned !== undefined && /\.\w{1,8}$/.test(planned) && text.length < 500 ? planned : null
+  return path !== null && !hasContent ? path : null
 }

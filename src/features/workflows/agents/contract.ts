@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi'
 import { AgentActive, AgentNotFound, AgentVersionTaken, UnknownTools } from '#desiagent/errors.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { freeFormObject } from '#kit/http/free-form.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
 import { IdParam, MaxTokens, ModelName, Provider, Temperature } from '../schemas.ts'
 
@@ -30,8 +31,7 @@ const AllowedTools = z
   .array(z.string().min(1).max(128))
   .max(100)
   .openapi({ description: 'Tools a plan of this agent may use. Left out: all.' })
-const Metadata = z
-  .record(z.string(), z.unknown())
+const Metadata = freeFormObject()
   .refine((value) => JSON.stringify(value).length <= 20_000, 'At most 20,000 characters as JSON.')
   .openapi({ description: 'Anything you want to keep with it.' })
 

@@ -12,6 +12,7 @@ import {
 } from '#desiagent/errors.ts'
 import { DecomposerJob } from '#desiagent/planner/decomposer-job.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { freeFormObject } from '#kit/http/free-form.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
 import {
   CostUsdMicros,
@@ -86,19 +87,14 @@ export const UpdateDag = z
   .strictObject({
     dagTitle: Title.optional(),
     params: z.strictObject(ModelParams).optional(),
-    plan: z
-      .record(z.string(), z.unknown())
-      .optional()
-      .openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
+    plan: freeFormObject().optional().openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
   })
   .openapi('UpdateDag')
 export type UpdateDag = z.infer<typeof UpdateDag>
 
 export const ExecuteDefinition = z
   .strictObject({
-    definition: z
-      .record(z.string(), z.unknown())
-      .openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
+    definition: freeFormObject().openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
     title: Title.optional(),
     provider: ModelParams.provider,
     model: ModelParams.model,
@@ -146,8 +142,15 @@ export const resumeClarification = defineRoute({
   request: { params: IdParam, body: { required: true, ...json(ResumeClarification, 'The answer') } },
   responses: {
     ...planned,
-    ...errors(DagNotFound, DagIsPlanning, ClarificationNotAwaited, AgentNotFound, ProviderNotConfigured),
-    ...errors(PlanInvalid, PlanningFailed),
+    ...errors(
+      DagNotFound,
+      DagIsPlanning,
+      ClarificationNotAwaited,
+      AgentNotFound,
+      ProviderNotConfigured,
+      PlanInvalid,
+      PlanningFailed,
+    ),
   },
 })
 

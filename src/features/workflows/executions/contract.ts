@@ -78,8 +78,8 @@ const ListExecutionsQuery = z.strictObject({
   ...PageQuery,
   status: ExecutionStatus.optional(),
   dagId: z.uuid().optional(),
-  createdFrom: z.iso.datetime().optional().openapi({ description: 'Inclusive.' }),
-  createdBefore: z.iso.datetime().optional().openapi({ description: 'Exclusive.' }),
+  createdFrom: z.iso.datetime({ offset: true }).optional().openapi({ description: 'Inclusive.' }),
+  createdBefore: z.iso.datetime({ offset: true }).optional().openapi({ description: 'Exclusive.' }),
 })
 export type ListExecutionsQuery = z.infer<typeof ListExecutionsQuery>
 

@@ -42,6 +42,7 @@ export async function streamEvents(
 ): Promise<Response> {
   const reader = await readEvents(ctx, executionId, after)
   if (!reader) return c.body(null, 204)
+  if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': 'text/event-stream; charset=utf-8' })
   const leave = streams.enter(ctx.tenant.id)
   const letGo = ctx.hold()
   const waiting = follow(reader, streams, executionId)
