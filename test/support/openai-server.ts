@@ -20,6 +20,8 @@ export type Reply =
   | {
       text: string
       delayMs?: number
+      /** `length`: the answer was cut at its token limit. */
+      finishReason?: 'stop' | 'length'
       usage?: { prompt_tokens: number; completion_tokens: number; cached_tokens?: number }
     }
   | { status: number; body?: unknown; headers?: Record<string, string> }
@@ -102,14 +104,18 @@ async function reply(response: ServerResponse, wanted: Reply, call: ModelCall): 
   const {
     text,
     delayMs = 0,
+    finishReason = 'stop',
     usage = { prompt_tokens: 100, completion_tokens: 20, cached_tokens: 0 },
   } = typeof wanted === 'string' ? { text: wanted } : wanted
   if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
-  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(completion(text, usage, call)))
+  response
+    .writeHead(200, { 'content-type': 'application/json' })
+    .end(JSON.stringify(completion(text, finishReason, usage, call)))
 }
 
 function completion(
   text: string,
+  finishReason: string,
   usage: { prompt_tokens: number; completion_tokens: number; cached_tokens?: number },
   call: ModelCall,
 ) {
@@ -119,7 +125,7 @@ function completion(
     object: 'chat.completion',
     created: 1,
     model: call.body.model,
-    choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: text } }],
+    choices: [{ index: 0, finish_reason: finishReason, message: { role: 'assistant', content: text } }],
     usage: {
       prompt_tokens,
       completion_tokens,

@@ -95,7 +95,7 @@ function toolUse(work: StepWork, timeout: AbortSignal): ToolUse {
 
 /** Calls the agent's model once; what it cost is noted whatever comes of it. */
 async function ask(
-  { parts, params, step, yielded, stop }: StepWork,
+  { parts, params, step, yielded, progress, stop }: StepWork,
   agent: Agent,
   messages: string[],
 ): Promise<string> {
@@ -119,6 +119,7 @@ async function ask(
   )
   yielded.calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
+  if (!outcome.answer.isComplete) await progress('The model stopped before its answer was complete.')
   return outcome.answer.text
 }
 

@@ -187,3 +187,16 @@ test('an error nobody expected is tried again, and after three times the executi
   await acme.post(`/executions/${parked.id}/resume`)
   expect(await acme.ended(parked.id)).toMatchObject({ status: 'completed' })
 })
+
+test('an answer that was cut at its token limit is used, and the log says that it was cut', async () => {
+  const { acme } = await withModel(() => ({ text: 'half an ans', finishReason: 'length' }))
+
+  const execution = await acme.runDefinition(planOf([{ id: '001', prompt: 'first' }]))
+
+  expect(execution.subSteps[0]).toMatchObject({ status: 'completed', result: 'half an ans' })
+  const events = await acme.events(execution.id)
+  const progress = events
+    .filter(({ event }) => event === 'execution:task_progress')
+    .map(({ data }) => data.data.message)
+  expect(progress).toEqual(['The model stopped before its answer was complete.'])
+})
