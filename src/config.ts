@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { PROVIDERS, type ProviderName } from '#desiagent/models/providers.ts'
 import type { ModelSettings } from '#desiagent/models/registry.ts'
-import { parseTrustedProxies, type TrustedProxies } from '#kit/http/client-address.ts'
+import { type AddressRanges, parseAddressRanges } from '#kit/http/client-address.ts'
 
 /** One environment variable: how it is read, and what `.env.example` says of it. */
 interface Variable<T> {
@@ -35,6 +35,16 @@ const listOf = (entry: z.ZodType<string>, problem: string) =>
   list.refine((entries) => entries.every((text) => entry.safeParse(text).success), problem)
 const baseUrl = optional(z.url({ protocol: /^https?$/, error: 'is not an http or https address' }))
 const secret = optional(text)
+const sender = optional(
+  z
+    .string()
+    .regex(/^([^<>\r\n]*<[^<>\s@]+@[^<>\s@]+>|[^<>\s@]+@[^<>\s@]+)$/, 'is neither an address nor Name <address>'),
+)
+const linkWithToken = optional(
+  z
+    .url({ protocol: /^https?$/, error: 'is not an http or https address' })
+    .refine((link) => link.includes('{token}'), 'has no {token} in it'),
+)
 
 function variable<T>(
   schema: z.ZodType<T>,
@@ -112,6 +122,27 @@ export const VARIABLES = {
     'Calls a minute and API key that plan or start work.',
   ),
 
+  SMTP_HOST: variable(
+    optional(text),
+    '',
+    'Mail server that sends invitations. Empty: none; who invites is shown the token.',
+    'node',
+  ),
+  SMTP_PORT: variable(
+    whole(1, 65_535),
+    '587',
+    'Its port. 465 speaks TLS from the start; on others STARTTLS is used when the server offers it.',
+    'node',
+  ),
+  SMTP_USER: variable(optional(text), '', 'Its user. Empty: mail is sent without logging in.', 'node'),
+  SMTP_PASS: variable(secret, '', 'Password of that user.', 'node'),
+  SMTP_FROM: variable(sender, '', 'Sender of the mail: an address, or Name <address>. Needed with SMTP_HOST.', 'node'),
+  INVITE_URL: variable(
+    linkWithToken,
+    '',
+    'Where the link in an invitation leads; {token} is replaced. Empty: the mail holds the token alone.',
+  ),
+
   SQLITE_SYNCHRONOUS: variable(
     oneOf(['NORMAL', 'FULL']),
     'NORMAL',
@@ -137,6 +168,12 @@ export const VARIABLES = {
     'Exceptions to "public addresses only" for what tenants let tools fetch: host:port with commas.',
     'node',
   ),
+  MIN_FREE_DISK_BYTES: variable(
+    whole(0, 1_000_000_000_000_000),
+    '100000000',
+    'With less room on the disk of the data folder, in bytes, the server calls itself not ready.',
+    'node',
+  ),
   SHUTDOWN_GRACE_MS: variable(
     whole(0, 600_000),
     '10000',
@@ -147,9 +184,18 @@ export const VARIABLES = {
 
 type Values = { [K in keyof typeof VARIABLES]: (typeof VARIABLES)[K] extends Variable<infer T> ? T : never }
 
+export interface MailSettings {
+  host: string
+  port: number
+  login: { user: string; pass: string } | null
+  from: string
+}
+
 export interface Config extends Omit<Values, 'TRUSTED_PROXIES'> {
-  TRUSTED_PROXIES: TrustedProxies
+  TRUSTED_PROXIES: AddressRanges
   models: ModelSettings
+  /** Null: none is sent. */
+  mail: MailSettings | null
 }
 
 /** A variable is wrong; the message is one sentence that names it and never shows its value. */
@@ -164,7 +210,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const values = Object.fromEntries(
     Object.entries(VARIABLES).map(([name, spec]) => [name, read(name, spec, env[name])]),
   ) as Values
-  return { ...values, TRUSTED_PROXIES: trustedProxies(values.TRUSTED_PROXIES), models: modelSettings(values) }
+  return {
+    ...values,
+    TRUSTED_PROXIES: trustedProxies(values.TRUSTED_PROXIES),
+    models: modelSettings(values),
+    mail: mailSettings(values),
+  }
 }
 
 function read(name: string, { schema, fallback }: Variable<unknown>, given: string | undefined): unknown {
@@ -179,12 +230,21 @@ function reason({ issues: [issue] }: z.ZodError): string {
   return issue.errors.at(-1)?.[0]?.message ?? 'is wrong'
 }
 
-function trustedProxies(entries: string[]): TrustedProxies {
+function trustedProxies(entries: string[]): AddressRanges {
   try {
-    return parseTrustedProxies(entries)
+    return parseAddressRanges(entries)
   } catch {
     throw new ConfigError('TRUSTED_PROXIES has an entry that is neither an address nor a CIDR range.')
   }
+}
+
+function mailSettings(values: Values): MailSettings | null {
+  const { SMTP_HOST: host, SMTP_PORT: port, SMTP_USER: user, SMTP_PASS: pass, SMTP_FROM: from } = values
+  if (host === undefined) return null
+  if (from === undefined) throw new ConfigError('SMTP_HOST is set, but SMTP_FROM is not.')
+  if (user === undefined) return { host, port, login: null, from }
+  if (pass === undefined) throw new ConfigError('SMTP_USER is set, but SMTP_PASS is not.')
+  return { host, port, login: { user, pass }, from }
 }
 
 function modelSettings(values: Values): ModelSettings {
@@ -212,6 +272,12 @@ function ownModelName(values: Values, provider: ProviderName): string | undefine
   if (provider === 'openai') return values.OPENAI_MODEL
   if (provider === 'openrouter') return values.OPENROUTER_MODEL
   return provider === 'ollama' ? values.OLLAMA_MODEL : undefined
+}
+
+/** Every secret in the configuration, for whoever must keep them out of something. */
+export function secretsOf(config: Config): string[] {
+  const names = Object.keys(VARIABLES) as (keyof typeof VARIABLES)[]
+  return names.filter((name) => VARIABLES[name].schema === secret).flatMap((name) => (config[name] as string) || [])
 }
 
 /** The text of `.env.example`. */

@@ -1,24 +1,36 @@
+import * as invoices from '#features/billing/invoices/contract.ts'
+import * as usage from '#features/billing/usage/contract.ts'
 import * as apiKeys from '#features/identity/api-keys/contract.ts'
 import * as tenants from '#features/identity/tenants/contract.ts'
+import * as users from '#features/identity/users/contract.ts'
 import * as docs from '#features/operations/docs/contract.ts'
 import * as health from '#features/operations/health/contract.ts'
+import * as metrics from '#features/operations/metrics/contract.ts'
+import * as rateLimits from '#features/operations/rate-limits/contract.ts'
 import * as agents from '#features/workflows/agents/contract.ts'
 import * as artifacts from '#features/workflows/artifacts/contract.ts'
 import * as costs from '#features/workflows/costs/contract.ts'
 import * as dags from '#features/workflows/dags/contract.ts'
 import * as executions from '#features/workflows/executions/contract.ts'
+import * as experiments from '#features/workflows/experiments/contract.ts'
 import * as tools from '#features/workflows/tools/contract.ts'
 import type { RouteContract } from '#kit/http/contract.ts'
 
 const MODULES: Record<string, unknown>[] = [
   apiKeys,
+  users,
   tenants,
   agents,
   dags,
+  experiments,
   executions,
   artifacts,
   tools,
   costs,
+  usage,
+  invoices,
+  rateLimits,
+  metrics,
   health,
   docs,
 ]

@@ -1,15 +1,23 @@
 import type { DesiAgent } from '#desiagent/index.ts'
+import type { ClosedMonth, MonthToClose } from '#features/billing/invoices/operations.ts'
+import { readStanding } from '#features/identity/tenants/service.ts'
+import { boundsOf, nextInvoiceDue } from '#kit/billing-period.ts'
+import type { TenantOperations } from '#kit/context.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
+import { NoTenantDatabase } from '#kit/db/databases.ts'
 import { type DueWork, directoryOf, listDueWork } from '#kit/db/directory.ts'
 import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import type { Clock } from '#kit/time.ts'
+import type { DueWorkKind } from '#ports/directory.ts'
 import type { Log } from '#ports/log.ts'
 import type { ExecutionJob, ExecutionQueue } from '#ports/queue.ts'
+import { TENANT_IS_SUSPENDED } from './tenant-operations.ts'
 
 export interface JobParts {
   control: ControlDb
   homes: TenantHomes
+  tenants: TenantOperations
   desiOf(tenantId: string, db: TenantDb): DesiAgent
   queue: ExecutionQueue
   log: Log
@@ -17,11 +25,20 @@ export interface JobParts {
 }
 
 const PAGE = 500
+/** What a process that died left half-done; all else waits for its time. */
+const RECOVERED_AT_START: readonly DueWorkKind[] = ['execution', 'planning', 'experiment']
 const TRY_AGAIN_AFTER_MS = 1_000
 const OPEN_AGAIN_AFTER_MS = 60_000
 
+/** What a suspended tenant's request or an earlier incarnation left behind is parked with the rest of its work. */
+async function runUnlessSuspended(desi: DesiAgent, db: TenantDb, executionId: string): Promise<void> {
+  const { isActive } = await readStanding(db)
+  if (!isActive) await desi.executions.suspendAll(TENANT_IS_SUSPENDED)
+  await desi.executions.run(executionId) // of one that is suspended it only forgets that it was due
+}
+
 /** The work without a request. */
-export function createJobs({ control, homes, desiOf, queue, log, now }: JobParts) {
+export function createJobs({ control, homes, tenants, desiOf, queue, log, now }: JobParts) {
   return {
     /** Runs one execution to where it ends or rests. Never rejects: what failed unexpectedly is pushed again. */
     async runExecution(job: ExecutionJob): Promise<void> {
@@ -29,7 +46,7 @@ export function createJobs({ control, homes, desiOf, queue, log, now }: JobParts
       let home: PinnedHome | null = null
       try {
         home = await homes.pin(tenantId)
-        if (home) await desiOf(tenantId, home.db).executions.run(executionId)
+        if (home) await runUnlessSuspended(desiOf(tenantId, home.db), home.db, executionId)
         else await directoryOf(control, tenantId).removeDueWork('execution', executionId)
       } catch (error) {
         log.error({ err: error, tenantId, executionId }, 'an execution could not be run')
@@ -41,23 +58,72 @@ export function createJobs({ control, homes, desiOf, queue, log, now }: JobParts
     },
 
     /** What an earlier incarnation left unfinished. */
-    async findUnfinished(): Promise<DueWork[]> {
-      const found: DueWork[] = []
-      for (;;) {
-        const page = await listDueWork(control, now(), PAGE, found.length)
-        found.push(...page)
-        if (page.length < PAGE) return found
-      }
-    },
+    findUnfinished: (): Promise<DueWork[]> => listAllDue(RECOVERED_AT_START),
 
-    /** Goes on with it: executions run again, planning is marked as interrupted. */
+    /** Goes on with it: executions and experiments run again, planning is marked as interrupted. */
     async recover(unfinished: readonly DueWork[]): Promise<void> {
       if (unfinished.length > 0) log.info({ found: unfinished.length }, 'recovering unfinished work')
       for (const work of unfinished) {
         if (work.kind === 'execution') queue.push({ tenantId: work.tenantId, executionId: work.subjectId })
+        else if (work.kind === 'experiment') void resumeExperiment(work)
         else await interruptPlanning(work)
       }
     },
+
+    /** Does what has become due since the last time. @param stop  ends it between two tenants */
+    async tick(stop: AbortSignal): Promise<void> {
+      for (const work of await listAllDue(['invoice'])) {
+        if (stop.aborted) return
+        await closeMonth(work)
+      }
+    },
+  }
+
+  /** All of it before any is done: what is done leaves the list, and a page behind it would begin too late. */
+  async function listAllDue(kinds: readonly DueWorkKind[]): Promise<DueWork[]> {
+    const found: DueWork[] = []
+    for (;;) {
+      const page = await listDueWork(control, kinds, now(), PAGE, found.length)
+      found.push(...page)
+      if (page.length < PAGE) return found
+    }
+  }
+
+  /** Never rejects: one tenant's trouble is not the others', and its month stays due. */
+  async function closeMonth({ tenantId, kind, subjectId: period }: DueWork): Promise<void> {
+    const directory = directoryOf(control, tenantId)
+    const next = nextInvoiceDue(new Date(boundsOf(period).end))
+    try {
+      await directory.putDueWork(kind, next.period, next.at) // first: a month without its row is never billed
+      const closed = await askToClose(tenantId, period)
+      if (closed?.again) await directory.putDueWork(kind, period, closed.again)
+      else await directory.removeDueWork(kind, period)
+      if (!closed) await directory.removeDueWork(kind, next.period)
+    } catch (error) {
+      log.error({ err: error, tenantId, period }, 'a month could not be closed')
+    }
+  }
+
+  /** Null when the tenant is gone. */
+  async function askToClose(tenantId: string, period: string): Promise<ClosedMonth | null> {
+    const input: MonthToClose = { period, at: now().toISOString() }
+    try {
+      return (await tenants.run(tenantId, 'closeMonth', input)) as ClosedMonth
+    } catch (error) {
+      if (error instanceof NoTenantDatabase) return null
+      throw error
+    }
+  }
+
+  /** Goes on behind the start. Never rejects: what cannot be opened is tried again at the next start. */
+  async function resumeExperiment({ tenantId, kind, subjectId }: DueWork): Promise<void> {
+    try {
+      const home = await homes.pin(tenantId)
+      if (home) await desiOf(tenantId, home.db).experiments.resume(subjectId).finally(home.release)
+      else await directoryOf(control, tenantId).removeDueWork(kind, subjectId)
+    } catch (error) {
+      log.error({ err: error, tenantId, experimentId: subjectId }, 'an experiment could not be resumed')
+    }
   }
 
   async function interruptPlanning({ tenantId, kind, subjectId }: DueWork): Promise<void> {

@@ -1,40 +1,42 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { seedAgents } from '#desiagent/agents.ts'
 import { RunningExecutions } from '#desiagent/executor/running.ts'
 import { createDesiAgent, type DesiAgent, type EngineSettings, type SharedParts } from '#desiagent/index.ts'
 import { Models } from '#desiagent/models/registry.ts'
+import { createMetering } from '#features/billing/usage/metering.ts'
 import { FailedSecrets } from '#features/identity/api-keys/failed-secrets.ts'
 import { KeyVerifier } from '#features/identity/api-keys/verify.ts'
-import {
-  type Provision,
-  provisionIdentity,
-  type Rotation,
-  rotateBootstrapKey,
-} from '#features/identity/tenants/operations.ts'
+import { EventStreams } from '#features/workflows/executions/stream.ts'
 import type { TenantOperations } from '#kit/context.ts'
 import { bcryptHasher, type SecretHasher } from '#kit/crypto/secret-hash.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
 import { directoryOf } from '#kit/db/directory.ts'
 import { TenantHomes } from '#kit/db/tenant-homes.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
-import { AddressLimit } from '#kit/http/rate-limit.ts'
+import { AddressLimit, CallLimits } from '#kit/http/rate-limit.ts'
 import { newId } from '#kit/ids.ts'
 import { localWake } from '#kit/local-wake.ts'
 import type { Clock } from '#kit/time.ts'
 import { DataDirInUse, lockDataDir } from '#platform/node/data-dir-lock.ts'
 import { diskBlobs } from '#platform/node/disk-blobs.ts'
 import { InProcessQueue } from '#platform/node/execution-queue.ts'
+import { freeDiskBytes } from '#platform/node/free-disk.ts'
 import { addressFromSocket, type HttpServer, listen } from '#platform/node/http-server.ts'
 import { keyedDigest } from '#platform/node/keyed-digest.ts'
 import { guardedFetch } from '#platform/node/outbound-fetch.ts'
 import { pinoLog } from '#platform/node/pino-log.ts'
+import { promMetrics } from '#platform/node/prom-metrics.ts'
+import { smtpMail } from '#platform/node/smtp-mail.ts'
 import { sqliteDatabases } from '#platform/node/sqlite/databases.ts'
 import { swaggerAssets } from '#platform/node/swagger-assets.ts'
+import { Ticker } from '#platform/node/ticker.ts'
+import type { Blobs } from '#ports/blobs.ts'
 import type { Log } from '#ports/log.ts'
 import { createApp } from './app.ts'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { type Config, ConfigError, readConfig, secretsOf } from './config.ts'
+import { dependenciesOf } from './dependencies.ts'
 import { createJobs } from './jobs.ts'
+import { engineOperations, storeOperations, tenantOperations } from './tenant-operations.ts'
 
 /** What a test puts in the place of the real thing. */
 export interface Overrides {
@@ -49,6 +51,8 @@ export interface Stores {
   dataDir: string
   control: ControlDb
   homes: TenantHomes
+  blobs: Blobs
+  /** Without what needs desiAgent: the running server has its own. */
   tenants: TenantOperations
   hasher: SecretHasher
   log: Log
@@ -56,21 +60,25 @@ export interface Stores {
   close(): Promise<void>
 }
 
+const STDOUT = 1
+
 /** Opens the control database and the way to the tenants': all that commands such as bootstrap need. */
 export async function openStores(config: Config, overrides: Overrides = {}): Promise<Stores> {
   const dataDir = dataDirOf(config)
   const databases = sqliteDatabases(dataDir, config.SQLITE_SYNCHRONOUS)
   const control = await databases.openControl()
   const homes = new TenantHomes(databases, config.MAX_OPEN_TENANTS)
+  const blobs = diskBlobs(join(dataDir, 'blobs'))
   const now = overrides.now ?? (() => new Date())
   return {
     config,
     dataDir,
     control,
     homes,
-    tenants: tenantOperations(homes, now),
+    blobs,
+    tenants: tenantOperations({ homes, blobs }, storeOperations(now)),
     hasher: overrides.hasher ?? bcryptHasher(config.API_KEY_BCRYPT_COST),
-    log: overrides.log ?? pinoLog(config.LOG_LEVEL),
+    log: overrides.log ?? pinoLog(config.LOG_LEVEL, STDOUT, secretsOf(config)),
     now,
     async close() {
       await homes.close()
@@ -84,6 +92,10 @@ export interface Api {
   stores: Stores
   /** Runs what is queued and what an earlier incarnation left unfinished. */
   startWork(): Promise<void>
+  /** Does now what has become due; the server does it every minute. */
+  tick(): Promise<void>
+  /** When that was last done, epoch milliseconds; null when never yet. */
+  lastTickAtMs(): number | null
   /** Ends streams, begins nothing more, and lets calls in flight finish for at most `graceMs` before it aborts them. */
   drain(graceMs: number): Promise<void>
   /** Closes what is open, after draining. */
@@ -101,41 +113,62 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
     unlock()
     throw error
   })
-  const { control, homes, log, now, tenants, hasher } = stores
+  const { control, homes, blobs, log, now, hasher } = stores
   const nowMs = () => now().getTime()
+  const startedAtMs = nowMs()
   const queue = new InProcessQueue(config.MAX_CONCURRENT_EXECUTIONS)
   const running = new RunningExecutions(newId())
+  const models = new Models(config.models)
+  const wake = localWake()
+  const stopping = new AbortController()
+  const streams = new EventStreams(wake, stopping.signal)
+  const metrics = promMetrics({
+    modelLabel: (provider, model) => models.label(provider, model),
+    gauges: {
+      desi_executions_running: { help: 'Executions this process runs now.', read: () => running.count },
+      desi_executions_queued: { help: 'Executions that wait for their turn here.', read: () => queue.waitingCount },
+      desi_open_tenants: { help: 'Tenant databases held open.', read: () => homes.openCount },
+      desi_open_streams: { help: 'Event streams that are being read.', read: () => streams.openCount },
+    },
+  })
   const fetch = guardedFetch({ allow: config.OUTBOUND_ALLOW })
   const shared: SharedParts = {
-    models: new Models(config.models),
-    blobs: diskBlobs(join(stores.dataDir, 'blobs')),
+    models,
+    blobs,
     queue,
-    wake: localWake(),
+    wake,
     fetch,
     running,
+    metering: createMetering({ newId, now }),
+    metrics,
     settings: { ...engineSettings(config), ...overrides.engine },
     log,
     now,
     newId,
   }
   const desiOf = desiAgents(control, shared)
-  const jobs = createJobs({ control, homes, desiOf, queue, log, now })
+  const tenants = tenantOperations(stores, { ...storeOperations(now), ...engineOperations(desiOf) })
+  const jobs = createJobs({ control, homes, tenants, desiOf, queue, log, now })
+  const ticker = new Ticker({ work: () => jobs.tick(stopping.signal), everyMs: TICK_EVERY_MS, now, log })
   const addressLimit = new AddressLimit(config.RATE_LIMIT_ADDRESS_PER_MINUTE, nowMs)
   const environment = config.API_KEY_ENV
-  const stopping = new AbortController()
   const app = createApp({
     frame: {
       log,
+      metrics,
       bodyLimitBytes: config.BODY_LIMIT_BYTES,
       corsOrigins: config.CORS_ORIGINS,
       addressOf: addressFromSocket(config.TRUSTED_PROXIES),
+      stopping: stopping.signal,
     },
-    limits: {
-      apiPerMinute: config.RATE_LIMIT_API_PER_MINUTE,
-      authPerMinute: config.RATE_LIMIT_AUTH_PER_MINUTE,
-      executePerMinute: config.RATE_LIMIT_EXECUTE_PER_MINUTE,
-      addressPerMinute: config.RATE_LIMIT_ADDRESS_PER_MINUTE,
-    },
+    limits: new CallLimits(
+      {
+        apiPerMinute: config.RATE_LIMIT_API_PER_MINUTE,
+        authPerMinute: config.RATE_LIMIT_AUTH_PER_MINUTE,
+        executePerMinute: config.RATE_LIMIT_EXECUTE_PER_MINUTE,
+      },
+      nowMs,
+    ),
     addressLimit,
     verifier: new KeyVerifier({
       control,
@@ -148,21 +181,33 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
       nowMs,
     }),
     keyMaking: { hasher, environment },
+    invitationPost: { mail: config.mail && smtpMail(config.mail, log), linkTemplate: config.INVITE_URL ?? null },
     control,
     tenants,
     withDesi: (ctx) => ({ ...ctx, desi: desiOf(ctx.tenant.id, ctx.db) }),
-    wake: shared.wake,
-    stopping: stopping.signal,
+    streams,
     assets: swaggerAssets(),
     vitals: {
-      startedAtMs: nowMs(),
+      startedAtMs,
       now,
-      model: shared.models.default,
-      dependencies: { controlDatabase: () => control.selectFrom('tenants').select('id').limit(1).execute() },
+      model: models.default,
+      dependencies: dependenciesOf({
+        control,
+        homes,
+        models: config.models,
+        freeDiskBytes: () => freeDiskBytes(stores.dataDir),
+        minFreeDiskBytes: config.MIN_FREE_DISK_BYTES,
+        lastTickAtMs: () => ticker.lastTickAtMs,
+        startedAtMs,
+        nowMs,
+      }),
       scheduler: () => ({ runningExecutions: running.count, queuedExecutions: queue.waitingCount }),
+      log,
     },
+    exposition: metrics.exposition,
     now,
   })
+  let abortLate: ReturnType<typeof setTimeout> | undefined
   return {
     app,
     stores,
@@ -170,21 +215,29 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
       const unfinished = await jobs.findUnfinished() // first: what is due later on is this process's own
       queue.start(jobs.runExecution)
       await jobs.recover(unfinished)
+      ticker.start()
     },
+    tick: () => ticker.tick(),
+    lastTickAtMs: () => ticker.lastTickAtMs,
     async drain(graceMs) {
       stopping.abort()
       running.drain()
-      const abortLate = setTimeout(() => running.stopAll(), graceMs)
-      await Promise.all([queue.stop(), running.plannings()])
-      clearTimeout(abortLate)
+      abortLate = setTimeout(() => running.stopAll(), graceMs)
+      await Promise.all([queue.stop(), running.plannings(), ticker.stop()])
     },
     async close() {
+      clearTimeout(abortLate)
       await fetch.close()
       await stores.close()
       unlock()
     },
   }
 }
+
+const TICK_EVERY_MS = 60_000
+
+/** Calls that are aborted at the end of the grace still get an answer. */
+const LAST_ANSWERS_MS = 500
 
 export interface RunningServer {
   url: string
@@ -209,29 +262,10 @@ export async function startServer(config: Config, overrides: Overrides = {}): Pr
     url: server.url,
     api,
     async stop() {
-      const requests = server.stop(config.SHUTDOWN_GRACE_MS)
+      const requests = server.stop(config.SHUTDOWN_GRACE_MS + LAST_ANSWERS_MS)
       await api.drain(config.SHUTDOWN_GRACE_MS)
       await requests // their handlers still need the databases
       await api.close()
-    },
-  }
-}
-
-function tenantOperations(homes: TenantHomes, now: Clock): TenantOperations {
-  const operations: Record<string, (db: TenantDb, input: never) => Promise<unknown>> = {
-    async provision(db, input: Provision) {
-      await provisionIdentity(db, input)
-      await seedAgents(db, newId, now())
-    },
-    rotateBootstrapKey: (db, input: Rotation) => rotateBootstrapKey(db, input),
-  }
-  return {
-    create: (tenantId) => homes.create(tenantId),
-    remove: (tenantId) => homes.remove(tenantId),
-    async run(tenantId, name, input) {
-      const operation = operations[name]
-      if (!operation) throw new Error(`no tenant operation ${name}`)
-      return homes.use(tenantId, (db) => operation(db, input as never))
     },
   }
 }
@@ -274,8 +308,12 @@ async function main(): Promise<void> {
     if (config.models.defaultProvider === 'offline') {
       log.warn({}, 'no model provider is configured: the offline model answers by extraction, without a language model')
     }
-    const stop = () => {
-      log.info({}, 'stopping')
+    let isStopping = false
+    const stop = (signal: NodeJS.Signals) => {
+      // npm passes on what the terminal has sent to both: a second signal is no second wish.
+      if (isStopping) return
+      isStopping = true
+      log.info({ signal }, 'stopping')
       server.stop().then(
         () => process.exit(0),
         (error: unknown) => {
@@ -284,8 +322,8 @@ async function main(): Promise<void> {
         },
       )
     }
-    process.once('SIGTERM', stop)
-    process.once('SIGINT', stop)
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
   } catch (error) {
     process.stderr.write(`${startError(error)}\n`)
     process.exitCode = 1

@@ -4,9 +4,11 @@ import { BASE_PATH, contracts } from './contracts.ts'
 
 const TAGS = [
   { name: 'Authentication', description: 'Who a key belongs to, and the keys of the calling user.' },
-  { name: 'Tenants', description: 'Tenants, for the super admin.' },
+  { name: 'Users', description: 'The people of a tenant, how they get in and what they may do.' },
+  { name: 'Tenants', description: 'Tenants, for the super admin; and what a tenant sees of itself.' },
   { name: 'Agents', description: 'Named prompts in versions; one version of a name is active.' },
   { name: 'DAGs', description: 'Goals and the plans made from them.' },
+  { name: 'Experiments', description: 'One goal planned with several models and temperatures, compared.' },
   {
     name: 'Executions',
     description: 'Plans being carried out: their steps, their events, and how to stop and resume them.',
@@ -14,7 +16,8 @@ const TAGS = [
   { name: 'Artifacts', description: 'Files that go into an execution and come out of it.' },
   { name: 'Tools', description: 'What a sub-step may call.' },
   { name: 'Costs', description: 'What work cost, to the single call.' },
-  { name: 'Operations', description: 'Health and documentation.' },
+  { name: 'Billing', description: 'What is charged for: usage records, the current month, invoices.' },
+  { name: 'Operations', description: 'Health, limits, metrics and documentation.' },
 ]
 
 const DESCRIPTION = `A goal in words becomes a plan (a DAG), runs with tools and models, tells what happens, and says what it cost.

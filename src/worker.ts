@@ -1,4 +1,6 @@
+import { DEFAULT_MODEL } from '#desiagent/models/providers.ts'
 import { AddressLimit } from '#kit/http/rate-limit.ts'
+import { NO_METRICS } from '#kit/no-metrics.ts'
 import { boundAssets } from '#platform/cloudflare/bound-assets.ts'
 import { callerAddress } from '#platform/cloudflare/caller-address.ts'
 import { consoleLog } from '#platform/cloudflare/console-log.ts'
@@ -21,9 +23,11 @@ export default {
 function openApp({ ASSETS, ...variables }: Bindings) {
   const config = readConfig(variables)
   const { defaultProvider, defaultModel } = config.models
+  const log = consoleLog(config.LOG_LEVEL)
   return createPublicApp({
     frame: {
-      log: consoleLog(config.LOG_LEVEL),
+      log,
+      metrics: NO_METRICS,
       bodyLimitBytes: config.BODY_LIMIT_BYTES,
       corsOrigins: config.CORS_ORIGINS,
       addressOf: callerAddress,
@@ -33,9 +37,10 @@ function openApp({ ASSETS, ...variables }: Bindings) {
     vitals: {
       startedAtMs: Date.now(),
       now: () => new Date(),
-      model: { provider: defaultProvider, model: defaultModel ?? defaultProvider },
-      dependencies: { tenants: () => Promise.reject(new TenantsNotServed()) },
+      model: { provider: defaultProvider, model: defaultModel ?? DEFAULT_MODEL[defaultProvider] },
+      dependencies: { tenants: { check: () => Promise.reject(new TenantsNotServed()), isEssential: true } },
       scheduler: () => ({ runningExecutions: 0, queuedExecutions: 0 }),
+      log,
     },
   })
 }

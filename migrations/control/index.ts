@@ -1,5 +1,7 @@
 import * as tenants from './0001_tenants.ts'
+import * as administration from './0002_administration.ts'
 
 export const controlMigrations = {
   '0001_tenants': tenants,
+  '0002_administration': administration,
 }

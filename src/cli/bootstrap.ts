@@ -2,16 +2,17 @@ import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { createSuperAdminKey } from '#features/identity/admin-keys/service.ts'
 import { controlContext } from '#features/identity/enter.ts'
-import type { NewTenant } from '#features/identity/tenants/contract.ts'
 import { Slug } from '#features/identity/tenants/contract.ts'
+import { PLANS, type Plan } from '#features/identity/tenants/plans.ts'
 import { findTenantBySlug } from '#features/identity/tenants/repository.ts'
 import { createTenant, rotateAdminKey } from '#features/identity/tenants/service.ts'
 import { readConfig } from '../config.ts'
 import { openStores, type Stores } from '../node.ts'
 import { CommandError } from './command-error.ts'
 
-export const BOOTSTRAP_HELP = `bootstrap --tenant SLUG --admin-email EMAIL [--name NAME] [--json] [--rotate] [--rotate-super-admin]
+export const BOOTSTRAP_HELP = `bootstrap --tenant SLUG --admin-email EMAIL [--name NAME] [--plan PLAN] [--json] [--rotate] [--rotate-super-admin]
   Creates the control database, a super-admin key (the first time), the tenant, its admin and the admin's API key.
+  --plan                 what the tenant may have and use; enterprise, without quotas, when left out
   --json                 print one JSON object and nothing else
   --rotate               for a tenant that exists: revoke its admin's bootstrap key and print a new one
   --rotate-super-admin   revoke the super-admin keys there are and print a new one`
@@ -20,6 +21,7 @@ interface Wish {
   slug: string
   email: string
   name: string | undefined
+  plan: Plan
   isRotation: boolean
   isSuperAdminRotation: boolean
 }
@@ -59,15 +61,14 @@ async function setUp(stores: Stores, wish: Wish): Promise<Bootstrapped> {
       : await createTenant(ctx, making, {
           slug: wish.slug,
           name: wish.name,
-          plan: 'free',
+          plan: wish.plan,
           admin: { email: wish.email },
         })
-  if (!made) throw new CommandError(`The tenant ${wish.slug} has no active admin ${wish.email}.`)
+  if (!made?.user || made.apiKey === null) {
+    throw new CommandError(`The tenant ${wish.slug} has no active admin ${wish.email}.`)
+  }
   const superAdminKey = await createSuperAdminKey(control, hasher, wish.isSuperAdminRotation, now())
-  return present(made, superAdminKey)
-}
-
-function present({ tenant, user, apiKey }: NewTenant, superAdminKey: string | null): Bootstrapped {
+  const { tenant, user, apiKey } = made
   return {
     superAdminKey,
     tenant: { id: tenant.id, slug: tenant.slug },
@@ -83,6 +84,7 @@ function readArguments(args: string[]): { wish: Wish; isJson: boolean } {
       tenant: { type: 'string' },
       'admin-email': { type: 'string' },
       name: { type: 'string' },
+      plan: { type: 'string', default: 'enterprise' },
       json: { type: 'boolean', default: false },
       rotate: { type: 'boolean', default: false },
       'rotate-super-admin': { type: 'boolean', default: false },
@@ -92,8 +94,13 @@ function readArguments(args: string[]): { wish: Wish; isJson: boolean } {
   if (!slug.success) throw new CommandError('--tenant needs a slug: lower-case letters, digits and inner hyphens.')
   const email = z.email().max(254).safeParse(values['admin-email'])
   if (!email.success) throw new CommandError('--admin-email needs an e-mail address.')
+  const plan = z.enum(PLANS).safeParse(values.plan)
+  if (!plan.success) throw new CommandError(`--plan is one of ${PLANS.join(', ')}.`)
   const { name, rotate: isRotation, 'rotate-super-admin': isSuperAdminRotation } = values
-  return { wish: { slug: slug.data, email: email.data, name, isRotation, isSuperAdminRotation }, isJson: values.json }
+  return {
+    wish: { slug: slug.data, email: email.data, name, plan: plan.data, isRotation, isSuperAdminRotation },
+    isJson: values.json,
+  }
 }
 
 function inWords({ superAdminKey, tenant, user, apiKey }: Bootstrapped): string {

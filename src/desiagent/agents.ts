@@ -44,10 +44,16 @@ export type AgentPatch = { [K in keyof AgentFields]?: AgentFields[K] | undefined
 export interface AgentFilter {
   name?: string | undefined
   isActive?: boolean | undefined
+  /** Words of the name or description. */
+  search?: string | undefined
+  /** ISO 8601; inclusive. */
+  createdFrom?: string | undefined
+  /** ISO 8601; exclusive. */
+  createdBefore?: string | undefined
 }
 
 /** Agents: named prompts in versions, of which one is active. */
-export function agentsOf({ db, shared: { now, newId } }: DesiAgentParts) {
+export function agentsOf({ db, shared: { now, newId, metering } }: DesiAgentParts) {
   return {
     list: (filter: AgentFilter, page: PageRequest): Promise<Page<Agent>> => store.listAgents(db, filter, page),
 
@@ -64,7 +70,7 @@ export function agentsOf({ db, shared: { now, newId } }: DesiAgentParts) {
     /**
      * Creates a version, inactive.
      *
-     * @throws AgentVersionTaken, UnknownTools
+     * @throws AgentVersionTaken, UnknownTools, QuotaExceeded
      */
     async create(fields: AgentFields, commitWith: CommitWith = async () => {}): Promise<Agent> {
       assertToolsExist(fields.allowedTools)
@@ -72,6 +78,7 @@ export function agentsOf({ db, shared: { now, newId } }: DesiAgentParts) {
       const agent: Agent = { ...fields, id: newId(), isActive: false, createdAt: at, updatedAt: at }
       await orVersionTaken(fields.name, fields.version, () =>
         transaction(db, async (tx) => {
+          await metering.admitAgent(tx)
           await store.insertAgent(tx, agent)
           await commitWith(tx, agent.id)
         }),

@@ -1,115 +1,27 @@
-import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
-import type { PlanningAttempt } from './dag.ts'
-import { ExecutionNotFound } from './errors.ts'
-import type { ExecutionStatus } from './execution.ts'
-import { PRICE_VERSION } from './models/prices.ts'
+import { type DagCost, readDagCost } from './costs/of-dag.ts'
+import { type ExecutionCost, readExecutionCost } from './costs/of-execution.ts'
+import { type CostRange, type CostSummary, readSummary } from './costs/summary.ts'
 import type { DesiAgentParts } from './parts.ts'
-import { findDag } from './store/dags.ts'
-import { findExecution } from './store/executions.ts'
-import { listCallsOfExecution, type ModelCallRow } from './store/model-calls.ts'
-import { listSubSteps, type SubStep } from './store/sub-steps.ts'
-import { addUsage, NO_USAGE, type TokenUsage } from './usage.ts'
 
-interface Spent {
-  usage: TokenUsage
-  /** Null: a part of it is not known; see `unpriced`. */
-  costUsdMicros: number | null
-}
+export type { DagCost } from './costs/of-dag.ts'
+export type { ExecutionCost } from './costs/of-execution.ts'
+export { spentOn } from './costs/spent.ts'
+export type { CostGrouping, CostRange, CostSummary } from './costs/summary.ts'
 
-export interface StepCost extends Spent {
-  id: string
-  taskId: string
-  actionType: SubStep['actionType']
-  toolOrPromptName: string
-  provider: string | null
-  model: string | null
-}
-
-export interface ExecutionCost {
-  executionId: string
-  dagId: string | null
-  status: ExecutionStatus
-  planning: Spent & { attempts: PlanningAttempt[] }
-  execution: Spent & { subSteps: StepCost[]; synthesis: Spent }
-  totals: {
-    planningCostUsdMicros: number | null
-    executionCostUsdMicros: number | null
-    grandTotalCostUsdMicros: number | null
-  }
-  /** Calls whose cost is not known: a model without a price, or a connection that broke before the count came. */
-  unpriced: { purpose: string; taskId: string | null; provider: string; model: string; calls: number }[]
-  priceVersion: string
-}
-
+/**
+ * What model calls cost, read off the ledger. Each answer is how things were at one moment, so that its parts add up to
+ * its totals while work goes on.
+ */
 export function costsOf({ db }: DesiAgentParts) {
   return {
     /** What planning and running it cost, by attempt and by step. @throws ExecutionNotFound */
-    async execution(id: string): Promise<ExecutionCost> {
-      const { execution, steps, calls, dag } = await transaction(db, (tx) => readAll(tx, id))
-      const planning = spentOn(dag?.planningAttempts ?? [])
-      const synthesis = spentOn(calls.filter(({ purpose }) => purpose === 'synthesis').map(ofRow))
-      const { totalUsage: usage, costUsdMicros } = execution
-      return {
-        executionId: id,
-        dagId: execution.dagId,
-        status: execution.status,
-        planning: { ...planning, attempts: dag?.planningAttempts ?? [] },
-        execution: { usage, costUsdMicros, subSteps: steps.map(stepCost), synthesis },
-        totals: {
-          planningCostUsdMicros: planning.costUsdMicros,
-          executionCostUsdMicros: costUsdMicros,
-          grandTotalCostUsdMicros: add(planning.costUsdMicros, costUsdMicros),
-        },
-        unpriced: unpricedIn(calls, steps),
-        priceVersion: calls[0]?.price_version ?? PRICE_VERSION,
-      }
-    },
+    execution: (id: string): Promise<ExecutionCost> => transaction(db, (tx) => readExecutionCost(tx, id)),
+
+    /** What planning it and all its executions cost, deleted ones included. @throws DagNotFound */
+    dag: (id: string): Promise<DagCost> => transaction(db, (tx) => readDagCost(tx, id)),
+
+    /** What all calls that began in a range cost, deleted executions and DAGs included. */
+    summary: (range: CostRange): Promise<CostSummary> => transaction(db, (tx) => readSummary(tx, range)),
   }
-}
-
-/** Everything as it was at one moment, so that the parts add up to the totals while work goes on. */
-async function readAll(tx: TenantDb, id: string) {
-  const execution = await findExecution(tx, id)
-  if (!execution) throw new ExecutionNotFound()
-  const steps = await listSubSteps(tx, id)
-  const calls = await listCallsOfExecution(tx, id)
-  return { execution, steps, calls, dag: execution.dagId === null ? null : await findDag(tx, execution.dagId) }
-}
-
-export function spentOn(parts: readonly Spent[]): Spent {
-  return parts.reduce<Spent>(
-    (sum, part) => ({
-      usage: addUsage(sum.usage, part.usage),
-      costUsdMicros: add(sum.costUsdMicros, part.costUsdMicros),
-    }),
-    { usage: NO_USAGE, costUsdMicros: 0 },
-  )
-}
-
-function add(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? null : a + b
-}
-
-function ofRow(row: ModelCallRow): Spent {
-  const { prompt_tokens: promptTokens, completion_tokens: completionTokens, cached_tokens: cachedTokens } = row
-  const usage = { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens, cachedTokens }
-  return { usage, costUsdMicros: row.cost_usd_micros }
-}
-
-function stepCost(step: SubStep): StepCost {
-  const { id, taskId, actionType, toolOrPromptName, provider, model, usage, costUsdMicros } = step
-  return { id, taskId, actionType, toolOrPromptName, provider, model, usage, costUsdMicros }
-}
-
-function unpricedIn(calls: readonly ModelCallRow[], steps: readonly SubStep[]): ExecutionCost['unpriced'] {
-  const found = new Map<string, ExecutionCost['unpriced'][number]>()
-  for (const { purpose, sub_step_id, provider, model, cost_usd_micros } of calls) {
-    if (cost_usd_micros !== null) continue
-    const taskId = steps.find(({ id }) => id === sub_step_id)?.taskId ?? null
-    const key = JSON.stringify([purpose, taskId, provider, model])
-    const known = found.get(key) ?? { purpose, taskId, provider, model, calls: 0 }
-    found.set(key, { ...known, calls: known.calls + 1 })
-  }
-  return [...found.values()]
 }

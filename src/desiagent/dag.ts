@@ -49,22 +49,45 @@ export interface Dag {
   planningAttempts: PlanningAttempt[]
   /** Why there is no plan. */
   error: { code: string; message: string; problems?: string[] } | null
+  /** Five fields of crontab(5); null: no schedule. */
+  cronSchedule: string | null
+  scheduleActive: boolean
+  /** IANA name. */
+  timezone: string
+  lastRunAt: string | null
+  /** Who made it; null: a service key. */
+  createdBy: string | null
   createdAt: string
   updatedAt: string
 }
 
 export interface DagFilter {
   status?: DagStatus | undefined
+  agentName?: string | undefined
+  /** Words of the title or goal. */
+  search?: string | undefined
+  /** ISO 8601; inclusive. */
+  createdFrom?: string | undefined
+  /** ISO 8601; exclusive. */
+  createdBefore?: string | undefined
 }
 
-export interface NewDag extends DagParams {
+/** When a DAG is to run by itself. */
+export interface ScheduleFields {
+  cronSchedule?: string | null | undefined
+  scheduleActive?: boolean | undefined
+  timezone?: string | undefined
+}
+
+export interface NewDag extends DagParams, ScheduleFields {
   goalText: string
+  createdBy?: string | null | undefined
   agentName?: string | undefined
   /** Texts that go along with the goal; every execution can read them by name. */
   inputs?: readonly { name: string; content: string }[] | undefined
 }
 
-export interface DagPatch {
+export interface DagPatch extends ScheduleFields {
   dagTitle?: string | undefined
   params?: DagParams | undefined
   /** Anything; it enters only through the validator. */
@@ -76,6 +99,7 @@ export interface Definition {
   title?: string | undefined
   provider?: string | undefined
   model?: string | undefined
+  createdBy?: string | null | undefined
 }
 
 /** Called inside the transaction that ends planning with an answer (a plan, a question, or no valid plan). */

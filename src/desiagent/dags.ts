@@ -1,8 +1,9 @@
 import type { Page, PageRequest } from '#kit/db/page.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
+import { isRefusal, type ProductError } from '#kit/errors.ts'
 import { type Agent, resolveAgent } from './agents.ts'
-import type { Dag, DagFilter, DagParams, DagPatch, Definition, NewDag, OnPlanned } from './dag.ts'
+import type { Dag, DagFilter, DagInput, DagParams, DagPatch, Definition, NewDag, OnPlanned } from './dag.ts'
 import { ClarificationNotAwaited, DagHasExecutions, DagIsPlanning, DagNotExecutable, DagNotFound } from './errors.ts'
 import { type NewExecution, newExecution, startExecution } from './executor/start.ts'
 import { definitionDag, draftDag, keepInputs } from './new-dag.ts'
@@ -10,6 +11,7 @@ import type { DesiAgentParts } from './parts.ts'
 import type { DecomposerJob } from './planner/decomposer-job.ts'
 import { INTERRUPTED, planDag } from './planner/plan-dag.ts'
 import { validated } from './planner/plan-scope.ts'
+import { scheduleOf } from './schedule.ts'
 import * as store from './store/dags.ts'
 
 /** Goals and their plans. */
@@ -19,6 +21,10 @@ export function dagsOf(parts: DesiAgentParts) {
 
   return {
     list: (filter: DagFilter, page: PageRequest): Promise<Page<Dag>> => store.listDags(db, filter, page),
+
+    /** Those with a schedule. @param isActive  only active ones, or only inactive ones */
+    listScheduled: (isActive: boolean | undefined, page: PageRequest): Promise<Page<Dag>> =>
+      store.listScheduledDags(db, isActive, page),
 
     /** @throws DagNotFound */
     async get(id: string): Promise<Dag> {
@@ -30,19 +36,32 @@ export function dagsOf(parts: DesiAgentParts) {
     /**
      * Plans a goal. Resolves when planning has ended, whatever its end: look at the DAG's status.
      *
-     * @throws AgentNotFound, ProviderNotConfigured before anything is written
+     * @param id  for a caller who has to know it beforehand
+     * @throws AgentNotFound, ProviderNotConfigured, ScheduleInvalid, QuotaExceeded before anything is written
      */
-    async create(input: NewDag, onPlanned: OnPlanned = async () => {}): Promise<Dag> {
-      const planner = await resolveAgent(db, input.agentName ?? 'planner')
-      await assertCanPlan(input, planner)
-      const dag = draftDag(parts, input, planner)
+    async create(input: NewDag, onPlanned: OnPlanned = async () => {}, id: string = shared.newId()): Promise<Dag> {
+      const planner = await this.admit(input.agentName, [input])
+      const dag = draftDag(parts, id, input, planner)
       const inputs = await keepInputs(parts, dag.id, input.inputs ?? [])
       await parts.directory.putDueWork('planning', dag.id, nowIso())
       await transaction(db, async (tx) => {
         await store.insertDag(tx, dag)
         await store.insertDagInputs(tx, dag.id, inputs)
+        await recordInputs(tx, dag, inputs)
       })
       return planDag(parts, dag, planner, onPlanned)
+    },
+
+    /**
+     * The agent that plans, if nothing stands in its way with any of these params.
+     *
+     * @throws AgentNotFound, ProviderNotConfigured, QuotaExceeded
+     */
+    async admit(agentName: string | undefined, choices: readonly DagParams[]): Promise<Agent> {
+      const planner = await resolveAgent(db, agentName ?? 'planner')
+      await assertCanPlan(choices, planner)
+      await shared.metering.admitModelCall(db)
+      return planner
     },
 
     /**
@@ -54,19 +73,29 @@ export function dagsOf(parts: DesiAgentParts) {
       input: NewDag,
       onPlanned: OnPlanned = async () => {},
     ): Promise<{ dag: Dag; executionId: string | null }> {
+      await transaction(db, shared.metering.admitExecution) // before a plan is paid for that cannot be executed
       const execution = newExecution(parts)
       await execution.announce()
+      let refusal: ProductError | undefined
       const insertIfPlanned: OnPlanned = async (tx, dagId) => {
         await onPlanned(tx, dagId)
         const planned = await store.findDag(tx, dagId)
-        if (planned?.status === 'success') await insertExecutionOf(tx, execution, planned)
+        if (planned?.status !== 'success') return
+        // A plan that was paid for is kept, also when there is no room to execute it.
+        await transaction(tx, (inner) => insertExecutionOf(inner, execution, planned, planned.createdBy)).catch(
+          (error: unknown) => {
+            if (!isRefusal(error)) throw error
+            refusal = error
+          },
+        )
       }
       const dag = await this.create(input, insertIfPlanned).catch(async (error: unknown) => {
         await execution.withdraw()
         throw error
       })
-      if (dag.status === 'success') execution.wake()
+      if (dag.status === 'success' && !refusal) execution.wake()
       else await execution.withdraw()
+      if (refusal) throw refusal
       return { dag, executionId: dag.status === 'success' ? execution.id : null }
     },
 
@@ -79,7 +108,7 @@ export function dagsOf(parts: DesiAgentParts) {
       const dag = await this.get(id)
       if (dag.status !== 'clarification_required') throw new ClarificationNotAwaited({ status: dag.status })
       const planner = await resolveAgent(db, dag.agentName ?? 'planner')
-      await assertCanPlan(dag.params, planner) // before anything changes: the answer must not be lost to a missing key
+      await assertCanPlan([dag.params], planner) // before anything changes: the answer must not be lost to a missing key
       const clarifications = [...dag.clarifications, { question: dag.clarificationQuery ?? '', answer }]
       await parts.directory.putDueWork('planning', id, nowIso())
       const isMine = await store.updateDag(
@@ -111,6 +140,7 @@ export function dagsOf(parts: DesiAgentParts) {
           error: null,
         })
       }
+      if (isAboutSchedule(patch)) Object.assign(change, scheduleOf(patch, dag))
       if (!(await store.updateDag(db, id, change, nowIso(), dag.status))) throw new DagIsPlanning()
       return this.get(id)
     },
@@ -131,13 +161,17 @@ export function dagsOf(parts: DesiAgentParts) {
      *
      * @throws DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured
      */
-    async execute(id: string, onStarted: OnPlanned = async () => {}): Promise<{ executionId: string }> {
+    async execute(
+      id: string,
+      createdBy: string | null = null,
+      onStarted: OnPlanned = async () => {},
+    ): Promise<{ executionId: string }> {
       const dag = await this.get(id)
       if (dag.status !== 'success' || !dag.plan) throw new DagNotExecutable({ status: dag.status })
       shared.models.resolve(dag.params)
       const checked = { ...dag, plan: await validated(db, dag.plan, dag.agentName) }
       const executionId = await startExecution(parts, async (tx, execution) => {
-        await insertExecutionOf(tx, execution, checked)
+        await insertExecutionOf(tx, execution, checked, createdBy)
         await onStarted(tx, execution.id)
       })
       return { executionId }
@@ -157,7 +191,7 @@ export function dagsOf(parts: DesiAgentParts) {
       const dag = definitionDag(parts, input, given)
       const executionId = await startExecution(parts, async (tx, execution) => {
         await store.insertDag(tx, dag)
-        await insertExecutionOf(tx, execution, dag)
+        await insertExecutionOf(tx, execution, dag, dag.createdBy)
         await onStarted(tx, execution.id)
       })
       return { dagId: dag.id, executionId }
@@ -171,12 +205,31 @@ export function dagsOf(parts: DesiAgentParts) {
   }
 
   /** @throws ProviderNotConfigured, AgentNotFound */
-  async function assertCanPlan(params: DagParams, planner: Agent): Promise<void> {
-    shared.models.resolve(params, planner)
-    shared.models.resolve(params, await resolveAgent(db, 'titler'))
+  async function assertCanPlan(choices: readonly DagParams[], planner: Agent): Promise<void> {
+    const titler = await resolveAgent(db, 'titler')
+    for (const params of choices) {
+      shared.models.resolve(params, planner)
+      shared.models.resolve(params, titler)
+    }
   }
 
-  async function insertExecutionOf(tx: TenantDb, execution: NewExecution, dag: Dag): Promise<void> {
-    await execution.insert(tx, { dag, plan: dag.plan as DecomposerJob, inputs: await store.listDagInputs(tx, dag.id) })
+  async function insertExecutionOf(
+    tx: TenantDb,
+    execution: NewExecution,
+    dag: Dag,
+    createdBy: string | null,
+  ): Promise<void> {
+    const inputs = await store.listDagInputs(tx, dag.id)
+    await execution.insert(tx, { dag, plan: dag.plan as DecomposerJob, inputs, createdBy })
   }
+
+  async function recordInputs(tx: TenantDb, dag: Dag, inputs: readonly DagInput[]): Promise<void> {
+    const storageBytes = inputs.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    const usedFor = { dagId: dag.id, executionId: null, subStepId: null, userId: dag.createdBy }
+    await shared.metering.record(tx, { storageBytes, for: usedFor }, nowIso())
+  }
+}
+
+function isAboutSchedule({ cronSchedule, scheduleActive, timezone }: DagPatch): boolean {
+  return cronSchedule !== undefined || scheduleActive !== undefined || timezone !== undefined
 }

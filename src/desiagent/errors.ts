@@ -77,6 +77,19 @@ export const ProviderNotConfigured = defineError({
   details: z.object({ provider: z.string(), configured: z.array(z.string()) }),
 })
 
+export const ScheduleInvalid = defineError({
+  code: 'schedule_invalid',
+  kind: 'unprocessable',
+  message: 'This is no schedule that can be kept.',
+  details: z.object({ field: z.enum(['cronSchedule', 'timezone', 'scheduleActive']), reason: z.string() }),
+})
+
+export const ExperimentNotFound = defineError({
+  code: 'experiment_not_found',
+  kind: 'not_found',
+  message: 'There is no such experiment.',
+})
+
 export const ExecutionNotFound = defineError({
   code: 'execution_not_found',
   kind: 'not_found',

@@ -39,6 +39,8 @@ export interface Execution {
   costUsdMicros: number | null
   /** The number of its newest event. */
   lastEventSeq: number
+  /** Who began it; null: a service key. */
+  createdBy: string | null
   createdAt: string
   updatedAt: string
 }
@@ -46,6 +48,8 @@ export interface Execution {
 export interface ExecutionFilter {
   status?: ExecutionStatus | undefined
   dagId?: string | undefined
+  /** Words of its DAG's title or goal. */
+  search?: string | undefined
   /** ISO 8601; inclusive. */
   createdFrom?: string | undefined
   /** ISO 8601; exclusive. */

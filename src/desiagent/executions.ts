@@ -10,6 +10,7 @@ import {
 import type { ExecutionEvent } from './events.ts'
 import type { Execution, ExecutionFilter, ExecutionStatus } from './execution.ts'
 import { runExecution } from './executor/run-execution.ts'
+import { type Suspension, suspendAll } from './executor/suspend-all.ts'
 import type { DesiAgentParts } from './parts.ts'
 import * as artifacts from './store/artifacts.ts'
 import { insertEvents, listEvents } from './store/events.ts'
@@ -89,6 +90,9 @@ export function executionsOf(parts: DesiAgentParts) {
       return after
     },
 
+    /** Suspends all that have not come to rest; calls in flight are aborted. */
+    suspendAll: (why: Suspension): Promise<void> => suspendAll(parts, why),
+
     /**
      * Goes on with what has not completed: suspended, paused, partial and failed executions.
      *
@@ -101,6 +105,7 @@ export function executionsOf(parts: DesiAgentParts) {
         const at = nowIso()
         const seq = await store.reopenExecution(tx, id, RESUMABLE, at)
         if (seq === null) return false
+        await shared.metering.admitResume(tx)
         await reopenUnfinished(tx, id, at)
         await insertEvents(tx, id, seq, [{ type: 'execution:resumed', data: {} }], at)
         return true

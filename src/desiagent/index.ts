@@ -16,6 +16,7 @@ import { costsOf } from './costs.ts'
 import { dagsOf } from './dags.ts'
 import { ToolNotFound } from './errors.ts'
 import { artifactsOf, executionsOf } from './executions.ts'
+import { experimentsOf } from './experiments.ts'
 import type { DesiAgentParts } from './parts.ts'
 import { describeTools, type ToolDescription } from './tools/registry.ts'
 
@@ -25,6 +26,7 @@ export function createDesiAgent(parts: DesiAgentParts) {
   return {
     agents: agentsOf(parts),
     dags: dagsOf(parts),
+    experiments: experimentsOf(parts),
     executions: executionsOf(parts),
     artifacts: artifactsOf(parts),
     costs: costsOf(parts),
@@ -43,4 +45,5 @@ const TOOLS = {
   },
 }
 
+export { type Metering, NO_METERING } from './metering.ts'
 export type { DesiAgentParts, EngineSettings, SharedParts } from './parts.ts'

@@ -3,26 +3,29 @@ import type { Dag, DagInput, Definition, NewDag } from './dag.ts'
 import type { DesiAgentParts } from './parts.ts'
 import type { DecomposerJob } from './planner/decomposer-job.ts'
 import { titleFromGoal } from './planner/plan-goal.ts'
+import { NO_SCHEDULE, scheduleOf } from './schedule.ts'
 import { contentTypeOf } from './tools/content-type.ts'
 
 /** A DAG that is about to be planned. */
-export function draftDag({ shared }: DesiAgentParts, input: NewDag, planner: Agent): Dag {
+export function draftDag({ shared }: DesiAgentParts, id: string, input: NewDag, planner: Agent): Dag {
   const { goalText, provider, model, temperature, maxTokens, seed } = input
   return {
-    ...blank(shared.newId(), shared.now()),
+    ...blank(id, shared.now()),
     dagTitle: titleFromGoal(goalText),
     status: 'planning',
     goalText,
     agentName: planner.name,
     agentVersion: planner.version,
     params: { provider, model, temperature, maxTokens, seed },
+    ...scheduleOf(input, NO_SCHEDULE),
+    createdBy: input.createdBy ?? null,
   }
 }
 
 /** A DAG whose plan was given. */
 export function definitionDag(
   { shared }: DesiAgentParts,
-  { title, provider, model }: Definition,
+  { title, provider, model, createdBy = null }: Definition,
   plan: DecomposerJob,
 ): Dag {
   return {
@@ -32,6 +35,7 @@ export function definitionDag(
     goalText: plan.original_request,
     params: { provider, model },
     plan,
+    createdBy,
   }
 }
 
@@ -46,6 +50,9 @@ function blank(id: string, now: Date) {
     clarifications: [],
     planningAttempts: [],
     error: null,
+    ...NO_SCHEDULE,
+    lastRunAt: null,
+    createdBy: null,
     createdAt: at,
     updatedAt: at,
   }

@@ -3,10 +3,12 @@ import type { Clock } from '#kit/time.ts'
 import type { Blobs } from '#ports/blobs.ts'
 import type { Directory } from '#ports/directory.ts'
 import type { Log } from '#ports/log.ts'
+import type { Metrics } from '#ports/metrics.ts'
 import type { OutboundFetch } from '#ports/outbound-fetch.ts'
 import type { ExecutionQueue } from '#ports/queue.ts'
 import type { Wake } from '#ports/wake.ts'
 import type { RunningExecutions } from './executor/running.ts'
+import type { Metering } from './metering.ts'
 import type { Models } from './models/registry.ts'
 
 /** What desiAgent needs from whoever embeds it, for one tenant. */
@@ -25,6 +27,8 @@ export interface SharedParts {
   wake: Wake
   fetch: OutboundFetch
   running: RunningExecutions
+  metering: Metering
+  metrics: Metrics
   settings: EngineSettings
   log: Log
   now: Clock

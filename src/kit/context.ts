@@ -1,6 +1,7 @@
 import type { Directory } from '#ports/directory.ts'
 import type { ControlDb } from './db/control-tables.ts'
 import type { TenantDb } from './db/tenant-tables.ts'
+import type { TenantLimits } from './quotas.ts'
 
 /** What a caller may do. No scope implies another. `super_admin` is for admin keys only. */
 export const TENANT_SCOPES = ['read', 'write', 'execute', 'admin'] as const
@@ -35,12 +36,16 @@ export interface TenantRecord {
 /**
  * Records, inside the transaction that makes a thing, which thing an `Idempotency-Key` made.
  * Does nothing for a request without such a key.
+ *
+ * @param secret  what the answer shows this once; kept sealed for a while, so that a repeat can show it again
  */
-export type CommitWith = (tx: TenantDb, resourceId: string) => Promise<void>
+export type CommitWith<Db = TenantDb> = (tx: Db, resourceId: string, secret?: string) => Promise<void>
 
 /** What a service works with: the tenant's own database, who is calling, the clock and the ids. */
 export interface TenantContext {
   readonly tenant: TenantRecord
+  /** The plan's quotas with what the super admin changed. */
+  readonly limits: TenantLimits
   readonly actor: Principal
   readonly db: TenantDb
   /** What this tenant may ask of the control database. */
@@ -58,6 +63,7 @@ export interface ControlContext {
   readonly actor: Principal
   readonly db: ControlDb
   readonly tenants: TenantOperations
+  readonly commitWith: CommitWith<ControlDb>
   transaction<T>(work: (tx: ControlDb) => Promise<T>): Promise<T>
   now(): Date
   newId(): string
@@ -66,6 +72,10 @@ export interface ControlContext {
 /** What control may ask of a tenant's database: coarse operations by name, JSON in and out. */
 export interface TenantOperations {
   create(tenantId: string): Promise<void>
+  /** Deletes the tenant's database and files for good, once nobody works with them any more. */
   remove(tenantId: string): Promise<void>
+  /** 0 when there is none. */
+  databaseSizeBytes(tenantId: string): Promise<number>
+  /** @throws NoTenantDatabase */
   run(tenantId: string, operation: string, input: unknown): Promise<unknown>
 }

@@ -31,6 +31,11 @@ export abstract class ProductError extends Error {
   }
 }
 
+/** Whoever embeds us does not let this caller: a quota is used up, the tenant suspended. A person can cure it. */
+export function isRefusal(error: unknown): error is ProductError {
+  return error instanceof ProductError && error.kind === 'forbidden'
+}
+
 export interface ErrorDeclaration {
   readonly code: string
   readonly kind: ErrorKind

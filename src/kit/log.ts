@@ -12,13 +12,6 @@ export function describeError(error: unknown): object {
   }
 }
 
-/** The fields of a log line with every API key in their texts cut out. */
-export function fieldsWithoutKeys(fields: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(fields).map(([name, value]) => [name, typeof value === 'string' ? withoutKeys(value) : value]),
-  )
-}
-
 export function withoutKeys(text: string): string {
-  return text.includes('desi_sk_') ? text.replaceAll(/desi_sk_\w+/g, 'desi_sk_[cut]') : text
+  return text.includes('desi_') ? text.replaceAll(/desi_(sk|inv)_\w+/g, 'desi_$1_[cut]') : text
 }

@@ -7,4 +7,4 @@ export interface Directory {
   removeDueWork(kind: DueWorkKind, subjectId: string): Promise<void>
 }
 
-export type DueWorkKind = 'execution' | 'planning'
+export type DueWorkKind = 'execution' | 'planning' | 'experiment' | 'invoice'

@@ -7,6 +7,7 @@ import { createSuperAdminKey } from '#features/identity/admin-keys/service.ts'
 import { json } from '#kit/http/contract.ts'
 import type { Env } from '#kit/http/env.ts'
 import { frame } from '#kit/http/frame.ts'
+import { NO_METRICS } from '#kit/no-metrics.ts'
 import { addressFromSocket, listen } from '#platform/node/http-server.ts'
 import { readConfig } from '#src/config.ts'
 import { startServer } from '#src/node.ts'
@@ -26,6 +27,7 @@ const bare = new OpenAPIHono<Env>()
 bare.use(
   frame({
     log: server.api.stores.log,
+    metrics: NO_METRICS,
     bodyLimitBytes: config.BODY_LIMIT_BYTES,
     corsOrigins: config.CORS_ORIGINS,
     addressOf: addressFromSocket(config.TRUSTED_PROXIES),

@@ -70,6 +70,7 @@ describe('every operation', () => {
 
   test('is public only where that is meant', () => {
     expect(operations.filter(isPublic).map((o) => o.operationId)).toEqual([
+      'acceptInvitation',
       'getHealth',
       'getReadiness',
       'getRootHealth',

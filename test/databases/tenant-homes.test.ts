@@ -1,12 +1,13 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { NoTenantDatabase } from '#kit/db/databases.ts'
 import { TenantHomes } from '#kit/db/tenant-homes.ts'
 import { tenantMigrations } from '#migrations/tenant/index.ts'
 import { sqliteDatabases } from '#platform/node/sqlite/databases.ts'
 import { temporaryFolder } from './backends.ts'
 
-function start(capacity: number) {
+function start(capacity: number, removalWaitMs?: number) {
   const dataDir = temporaryFolder()
   const databases = sqliteDatabases(dataDir, 'NORMAL')
   const opened: string[] = []
@@ -19,6 +20,7 @@ function start(capacity: number) {
       },
     },
     capacity,
+    removalWaitMs,
   )
   onTestFinished(() => homes.close())
   return { dataDir, homes, opened }
@@ -80,6 +82,78 @@ test('a tenant that was removed is gone, and can be made again, empty', async ()
   expect(await homes.pin(id)).toBeNull()
   await homes.create(id)
   expect(await homes.use(id, (db) => db.selectFrom('tenant').selectAll().execute())).toEqual([])
+})
+
+describe('one that is being removed', () => {
+  const isSettled = async (promise: Promise<unknown>) =>
+    Promise.race([promise.then(() => true), new Promise((resolve) => setTimeout(() => resolve(false), 30))])
+
+  test('lets nobody in, and waits for those who are in', async () => {
+    const { dataDir, homes } = start(5)
+    const [id] = (await createTenants(homes, 1)) as [string]
+    const [first, second] = [await homes.pin(id), await homes.pin(id)]
+    const letGo = second?.hold()
+    const removing = homes.remove(id)
+
+    expect(await homes.pin(id)).toBeNull()
+    await expect(homes.use(id, async () => 1)).rejects.toThrow(NoTenantDatabase)
+    first?.release()
+    second?.release()
+    expect(await isSettled(removing)).toBe(false)
+    expect(await second?.db.selectFrom('agents').selectAll().execute()).toEqual([])
+    letGo?.()
+    await removing
+
+    expect(readdirSync(join(dataDir, 'tenants'))).toEqual([])
+    expect(await homes.pin(id)).toBeNull()
+    expect(homes.openCount).toBe(0)
+  })
+
+  test('is closed under the hands of those who do not leave in time, and they are told', async () => {
+    const { dataDir, homes } = start(5, 50)
+    const [id] = (await createTenants(homes, 1)) as [string]
+    const pinned = await homes.pin(id)
+    await homes.remove(id)
+    expect(readdirSync(join(dataDir, 'tenants'))).toEqual([])
+    await expect(pinned?.db.selectFrom('agents').selectAll().execute()).rejects.toThrow()
+    pinned?.release()
+    pinned?.release()
+    expect(await homes.pin(id)).toBeNull()
+  })
+
+  test('is removed once, however many ask for it', async () => {
+    const { homes } = start(5)
+    const [id] = (await createTenants(homes, 1)) as [string]
+    const pinned = await homes.pin(id)
+    const removals = [homes.remove(id), homes.remove(id), homes.remove(id)]
+    pinned?.release()
+    await Promise.all(removals)
+    await homes.remove(id) // what is not there can be removed too
+    expect(await homes.sizeOf(id)).toBe(0)
+  })
+
+  test('does not keep others waiting', async () => {
+    const { homes } = start(5)
+    const [a, b] = (await createTenants(homes, 2)) as [string, string]
+    const pinned = await homes.pin(a)
+    const removing = homes.remove(a)
+    expect(await countAgents(homes, b)).toBe(0)
+    await homes.remove(b)
+    pinned?.release()
+    await removing
+  })
+
+  test('while it is being opened is opened first and then removed', async () => {
+    const { dataDir, homes } = start(5)
+    const [id] = (await createTenants(homes, 1)) as [string]
+    const pinning = homes.pin(id)
+    const removing = homes.remove(id)
+    const pinned = await pinning
+    expect(await pinned?.db.selectFrom('agents').selectAll().execute()).toEqual([])
+    pinned?.release()
+    await removing
+    expect(readdirSync(join(dataDir, 'tenants'))).toEqual([])
+  })
 })
 
 test('many that want one tenant at once open it once', async () => {

@@ -4,13 +4,14 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { seedAgents } from '#desiagent/agents.ts'
 import { RunningExecutions } from '#desiagent/executor/running.ts'
-import { createDesiAgent, type DesiAgentParts } from '#desiagent/index.ts'
+import { createDesiAgent, type DesiAgentParts, NO_METERING } from '#desiagent/index.ts'
 import { Models } from '#desiagent/models/registry.ts'
 import { migrate } from '#kit/db/migrate.ts'
 import { openSqlite } from '#kit/db/sqlite/dialect.ts'
 import type { TenantTables } from '#kit/db/tenant-tables.ts'
 import { newId } from '#kit/ids.ts'
 import { localWake } from '#kit/local-wake.ts'
+import { NO_METRICS } from '#kit/no-metrics.ts'
 import { tenantMigrations } from '#migrations/tenant/index.ts'
 import { diskBlobs } from '#platform/node/disk-blobs.ts'
 import { betterSqliteBackend } from '#platform/node/sqlite/backend.ts'
@@ -40,6 +41,8 @@ async function embeddedParts(): Promise<DesiAgentParts> {
       wake: localWake(),
       fetch: () => Promise.reject(new Error('no network here')),
       running: new RunningExecutions(newId()),
+      metering: NO_METERING,
+      metrics: NO_METRICS,
       settings: {
         maxParallelSubSteps: 4,
         stepTimeoutMs: 5_000,

@@ -26,6 +26,7 @@ async function providerServer(status: number, answer: object): Promise<{ url: st
 
 const REQUEST = {
   task: 'answer' as const,
+  agentName: 'inference',
   instructions: 'Be brief.',
   messages: ['Say hello.'],
   maxTokens: 50,

@@ -72,7 +72,7 @@ test.each([
 test('every number has bounds that are kept', () => {
   for (const [name, { schema }] of Object.entries(VARIABLES)) {
     if (!schema.safeParse('1000').success || schema.safeParse('x').success) continue
-    expect(sentenceFor({ [name]: '99999999999' })).toMatch(new RegExp(`^${name} is above \\d+\\.$`))
+    expect(sentenceFor({ [name]: '5000000000000000' })).toMatch(new RegExp(`^${name} is above \\d+\\.$`))
     expect(sentenceFor({ [name]: '-1' })).toMatch(new RegExp(`^${name} is not a whole number\\.$`))
   }
 })

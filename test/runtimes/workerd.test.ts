@@ -27,7 +27,12 @@ test('it does not call itself ready while it serves no tenants', async () => {
   const response = await server.fetch('/health/ready')
 
   expect(response.status).toBe(503)
-  expect(await response.json()).toMatchObject({ status: 'not_ready', dependencies: { tenants: 'failed' } })
+  expect(await response.json()).toMatchObject({
+    status: 'not_ready',
+    dependencies: { tenants: 'failed' },
+    provider: 'offline',
+    model: 'offline-1',
+  })
 })
 
 test('a route that needs a tenant answers 503 in the one error form, whatever the credential and the body', async () => {

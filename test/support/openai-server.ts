@@ -36,10 +36,17 @@ export interface OpenAiServer {
   env: { OPENAI_BASE_URL: string; OPENAI_API_KEY: string; LLM_MODEL: string }
 }
 
-/** A local server that speaks OpenAI's chat completions; `script` decides each answer. Closed when the test ends. */
+/**
+ * A local server that speaks OpenAI's chat completions; `script` decides each answer. It lists its models to whoever
+ * asks. Closed when the test ends.
+ */
 export async function openAiServer(script: (call: ModelCall) => Reply | Promise<Reply>): Promise<OpenAiServer> {
   const calls: ModelCall[] = []
   const server = createServer(async (request, response) => {
+    if (request.method === 'GET') {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{"object":"list","data":[]}')
+      return
+    }
     const call = await readCall(request)
     calls.push(call)
     await reply(response, await script(call), call)

@@ -1,8 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+
+interface Written {
+  text: string
+}
 
 const ROOT = new URL('../..', import.meta.url).pathname
 
@@ -10,10 +15,30 @@ const ROOT = new URL('../..', import.meta.url).pathname
 export class ServerProcess {
   readonly url: string
   readonly #child: ChildProcess
+  readonly #written: Written
+  readonly #closed: Promise<unknown>
 
-  constructor(url: string, child: ChildProcess) {
+  constructor(url: string, child: ChildProcess, written: Written) {
     this.url = url
     this.#child = child
+    this.#written = written
+    this.#closed = once(child, 'close')
+  }
+
+  /** All it has said on stdout and stderr. */
+  get output(): string {
+    return this.#written.text
+  }
+
+  /** Sends a signal and waits for nothing. */
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name)
+  }
+
+  /** Resolves when it has ended and its last word is read: its exit code, or the signal that ended it. */
+  async ended(): Promise<number | NodeJS.Signals | null> {
+    await this.#closed
+    return this.#child.exitCode ?? this.#child.signalCode
   }
 
   /** `kill -9`: nothing is flushed, nothing is said goodbye to. */
@@ -46,12 +71,13 @@ export class ServerProcess {
 }
 
 /** A data folder with one tenant, removed when the test ends. */
-export function bootstrapDataDir(): { dataDir: string; apiKey: string } {
+export function bootstrapDataDir(): { dataDir: string; apiKey: string; superAdminKey: string } {
   const dataDir = mkdtempSync(join(tmpdir(), 'desi-process-'))
   onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
   const args = ['src/cli.ts', 'bootstrap', '--tenant', 'acme', '--admin-email', 'admin@acme.test', '--json']
   const { stdout } = spawnSync(process.execPath, args, { cwd: ROOT, env: environment(dataDir, {}), encoding: 'utf8' })
-  return { dataDir, apiKey: JSON.parse(stdout).apiKey }
+  const { apiKey, superAdminKey } = JSON.parse(stdout)
+  return { dataDir, apiKey, superAdminKey }
 }
 
 /** Starts the server and waits until it listens; it is killed when the test ends. */
@@ -59,10 +85,16 @@ export async function startServerProcess(dataDir: string, env: Record<string, st
   const child = spawn(process.execPath, ['src/node.ts'], {
     cwd: ROOT,
     env: environment(dataDir, env),
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const url = await listeningUrl(child)
-  const server = new ServerProcess(url, child)
+  const written = { text: '' }
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (chunk) => {
+      written.text += chunk
+    })
+  }
+  const url = await listeningUrl(child, written)
+  const server = new ServerProcess(url, child, written)
   onTestFinished(() => server.kill())
   return server
 }
@@ -79,13 +111,11 @@ function environment(dataDir: string, env: Record<string, string>): NodeJS.Proce
   }
 }
 
-function listeningUrl(child: ChildProcess): Promise<string> {
+function listeningUrl(child: ChildProcess, written: Written): Promise<string> {
   return new Promise((resolve, reject) => {
-    let output = ''
-    child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${output}`)))
-    child.stdout?.on('data', (chunk) => {
-      output += chunk
-      const line = output.split('\n').find((text) => text.includes('"listening"'))
+    child.once('close', (code) => reject(new Error(`the server ended with ${code}: ${written.text}`)))
+    child.stdout?.on('data', () => {
+      const line = written.text.split('\n').find((text) => text.includes('"listening"') && text.endsWith('}'))
       if (line) resolve(JSON.parse(line).url)
     })
   })

@@ -51,11 +51,16 @@ export class TestApi {
     return new Client(this.api.app, key, address)
   }
 
-  /** A new tenant; the client calls with its first admin's key, which has all scopes. */
-  async tenant(slug: string): Promise<Client & { tenantId: string; userId: string }> {
+  /**
+   * A new tenant; the client calls with its first admin's key, which has all scopes. Without quotas, unless a test asks
+   * for a plan.
+   */
+  async tenant(slug: string, more: object = {}): Promise<Client & { tenantId: string; userId: string }> {
     const { status, body } = await this.superAdmin.post<NewTenantAnswer>('/admin/tenants', {
       slug,
+      plan: 'enterprise',
       admin: { email: `admin@${slug}.test` },
+      ...more,
     })
     if (status !== 201) throw new Error(`tenant ${slug}: ${JSON.stringify(body)}`)
     return Object.assign(this.client(body.apiKey), { tenantId: body.tenant.id, userId: body.user.id })

@@ -1,3 +1,4 @@
+import { isRefusal } from '#kit/errors.ts'
 import type { Log } from '#ports/log.ts'
 import { AgentNotFound, ProviderNotConfigured } from '../errors.ts'
 import { ModelError } from '../models/model.ts'
@@ -22,7 +23,8 @@ export function classify(error: unknown, stop: AbortSignal, log: Log): Failure {
   if (stop.aborted) return { kind: 'stopped', code: 'stopped', message: 'The execution was stopped.' }
   if (error instanceof ModelError) return ofModel(error)
   if (error instanceof ToolError) return ofTool(error)
-  if (error instanceof ProviderNotConfigured) return { kind: 'curable', code: error.code, message: error.message }
+  if (error instanceof ProviderNotConfigured || isRefusal(error))
+    return { kind: 'curable', code: error.code, message: error.message }
   if (error instanceof AgentNotFound) return { kind: 'final', code: error.code, message: error.message }
   if (error instanceof UnresolvedReference)
     return { kind: 'final', code: 'unresolved_reference', message: error.message }

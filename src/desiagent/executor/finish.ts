@@ -36,16 +36,17 @@ async function synthesise(run: Run): Promise<void> {
     return
   }
   // The steps are done and paid for; only the last call is missing, and `resume` makes it again.
-  await run.journal.commit({ events: [], calls: entries })
+  await run.journal.commit({ events: [], calls: entries, computeMs: now().getTime() - startedAt })
   if (attempted.failure.kind !== 'stopped') await suspend(run, attempted.failure)
 }
 
 async function ask(run: Run, calls: CallRecord[]): Promise<string> {
   const { parts, params, execution } = run
-  const { models, settings, now } = parts.shared
+  const { models, settings, metering } = parts.shared
   const agent = await resolveAgent(parts.db, 'synthesizer')
   const request: ModelRequest = {
     task: 'synthesis',
+    agentName: agent.name,
     instructions: agent.systemPrompt,
     messages: [synthesisMessage(briefOf(run))],
     temperature: params.temperature ?? agent.constraints?.temperature,
@@ -55,12 +56,9 @@ async function ask(run: Run, calls: CallRecord[]): Promise<string> {
     idempotencyKey: `${execution.id}/synthesis/${execution.retryCount}`,
     signal: run.stop,
   }
-  const outcome = await callModel(
-    models.resolve(params, agent),
-    request,
-    agent.constraints?.timeoutMs ?? settings.stepTimeoutMs,
-    now,
-  )
+  await metering.admitModelCall(parts.db)
+  const timeoutMs = agent.constraints?.timeoutMs ?? settings.stepTimeoutMs
+  const outcome = await callModel(parts.shared, models.resolve(params, agent), request, timeoutMs)
   calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
   return outcome.answer.text
@@ -93,6 +91,7 @@ async function complete(run: Run, text: string, calls: ReturnType<typeof ledger>
       { type: 'execution:completed', data: { status, completedTasks, failedTasks, durationMs } },
     ],
     calls,
+    computeMs: synthesisMs,
   })
   await noLongerDue(run)
 }

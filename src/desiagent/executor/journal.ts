@@ -1,12 +1,13 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import type { NewEvent } from '../events.ts'
-import { EXECUTION_STATUSES } from '../execution.ts'
+import { EXECUTION_STATUSES, type Execution } from '../execution.ts'
+import { recordUsed, type UsedFor } from '../metering.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { type NewArtifact, putArtifact } from '../store/artifacts.ts'
 import { insertEvents } from '../store/events.ts'
 import { changeExecution, type ExecutionChange, type Fence } from '../store/executions.ts'
-import { insertModelCalls, type LedgerEntry } from '../store/model-calls.ts'
+import type { LedgerEntry } from '../store/model-calls.ts'
 import { type StepChange, skipSubSteps, updateSubStep } from '../store/sub-steps.ts'
 import { usageOf } from '../store/usage-columns.ts'
 
@@ -18,6 +19,8 @@ export interface JournalEntry {
   events: readonly NewEvent[]
   calls?: readonly LedgerEntry[]
   artifacts?: readonly NewArtifact[]
+  /** How long the work took. */
+  computeMs?: number
 }
 
 /** The execution is no longer ours: cancelled, or taken over by another process. */
@@ -32,11 +35,13 @@ export class LeaseLost extends Error {
 export class Journal {
   readonly #parts: DesiAgentParts
   readonly #executionId: string
+  readonly #usedFor: UsedFor
   readonly #fence: Fence
 
-  constructor(parts: DesiAgentParts, executionId: string) {
+  constructor(parts: DesiAgentParts, { id, dagId, createdBy }: Execution) {
     this.#parts = parts
-    this.#executionId = executionId
+    this.#executionId = id
+    this.#usedFor = { dagId, executionId: id, subStepId: null, userId: createdBy }
     this.#fence = { owner: parts.shared.running.owner, statuses: ['running'] }
   }
 
@@ -45,9 +50,10 @@ export class Journal {
     const { db, shared } = this.#parts
     const isOurs = await transaction(db, (tx) => this.#write(tx, entry))
     if (!isOurs) {
-      await this.#keepCalls(entry.calls ?? [])
+      await this.#keepUsed(entry)
       throw new LeaseLost()
     }
+    if (entry.execution?.status) shared.metrics.execution(entry.execution.status)
     shared.wake.notify(this.#executionId)
   }
 
@@ -60,13 +66,14 @@ export class Journal {
     if (step) await updateSubStep(tx, step.id, step.change, usage, now)
     if (skipped) await skipSubSteps(tx, skipped.stepIds, skipped.reason, now)
     await insertEvents(tx, this.#executionId, lastSeq, events, now)
-    await insertModelCalls(tx, calls)
     for (const artifact of artifacts) await putArtifact(tx, artifact)
+    await this.#record(tx, entry, now)
     return true
   }
 
   /** A call that came back too late was paid for all the same: the ledger and the totals must say so. */
-  async #keepCalls(calls: readonly LedgerEntry[]): Promise<void> {
+  async #keepUsed(entry: JournalEntry): Promise<void> {
+    const { calls = [] } = entry
     if (calls.length === 0) return
     const { db, shared } = this.#parts
     const now = shared.now().toISOString()
@@ -74,7 +81,17 @@ export class Journal {
       const usage = usageOf(calls)
       await changeExecution(tx, this.#executionId, { statuses: EXECUTION_STATUSES }, {}, usage, 0, now)
       for (const { subStepId } of calls.slice(0, 1)) if (subStepId) await updateSubStep(tx, subStepId, {}, usage, now)
-      await insertModelCalls(tx, calls)
+      await this.#record(tx, { ...entry, artifacts: [] }, now)
     })
+  }
+
+  async #record(
+    tx: TenantDb,
+    { step, calls = [], artifacts = [], computeMs = 0 }: JournalEntry,
+    at: string,
+  ): Promise<void> {
+    const storageBytes = artifacts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    const usedFor = { ...this.#usedFor, subStepId: step?.id ?? null }
+    await recordUsed(this.#parts.shared.metering, tx, { calls, computeMs, storageBytes, for: usedFor }, at)
   }
 }

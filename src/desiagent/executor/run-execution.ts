@@ -56,7 +56,7 @@ async function runClaimed(parts: DesiAgentParts, claimed: Claimed, stop: AbortCo
   try {
     if (claimed.crashCount >= MAX_CRASHES) {
       const message = `The server died or failed ${claimed.crashCount} times while it was running this execution.`
-      await putBackRunning(parts.db, claimed.execution.id, parts.shared.now().toISOString())
+      await putBackRunning(parts.db, [claimed.execution.id], parts.shared.now().toISOString())
       await suspend(run, { code: 'crashed_repeatedly', message })
       return
     }

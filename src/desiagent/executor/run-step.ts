@@ -34,7 +34,7 @@ export async function runStep(run: Run, step: SubStep): Promise<Failure | null> 
   else if (attempted.failure.kind === 'final' || attempted.failure.kind === 'passing') {
     await fail(run, step, startedAt, attempted.failure, calls)
   } else {
-    await interrupt(run, step, attempted.failure, calls)
+    await interrupt(run, step, startedAt, attempted.failure, calls)
     return attempted.failure.kind === 'curable' ? attempted.failure : null
   }
   return null
@@ -94,6 +94,7 @@ async function complete(
     ],
     calls,
     artifacts: yielded.artifacts,
+    computeMs: durationMs,
   })
 }
 
@@ -122,17 +123,25 @@ async function fail(run: Run, step: SubStep, startedAt: Date, failure: Failure, 
       ...run.waves.end(completedAt.getTime()),
     ],
     calls,
+    computeMs: durationMs,
   })
 }
 
 /** Puts the step back: it will run again, with the same idempotency key. */
-async function interrupt(run: Run, step: SubStep, failure: Failure, calls: LedgerEntry[]): Promise<void> {
+async function interrupt(
+  run: Run,
+  step: SubStep,
+  startedAt: Date,
+  failure: Failure,
+  calls: LedgerEntry[],
+): Promise<void> {
   step.status = 'pending'
   const error = failure.kind === 'curable' ? { message: failure.message, code: failure.code } : null
   await run.journal.commit({
     step: { id: step.id, change: { status: 'pending', error, attempt: step.attempt } },
     events: [],
     calls,
+    computeMs: run.parts.shared.now().getTime() - startedAt.getTime(),
   })
 }
 
@@ -159,6 +168,7 @@ export function ledger(
     dagId: execution.dagId,
     executionId: execution.id,
     subStepId: step?.id ?? null,
+    userId: execution.createdBy,
     attempt: step?.attempt ?? index + 1,
   }))
 }

@@ -38,7 +38,7 @@ export class Run {
     this.steps = steps
     this.stop = stop.signal
     this.#abort = () => stop.abort()
-    this.journal = new Journal(parts, claimed.execution.id)
+    this.journal = new Journal(parts, claimed.execution)
     this.waves = new ProgressOfWaves(steps)
     this.#byTask = new Map(steps.map((step) => [step.taskId, step]))
     // A step that was running when its process died is run again.

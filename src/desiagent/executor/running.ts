@@ -4,6 +4,7 @@ export class RunningExecutions {
   readonly #stops = new Map<string, AbortController>()
   readonly #plannings = new Map<AbortController, Promise<unknown>>()
   #isDraining = false
+  #isStopped = false
 
   /** @param owner  unique to this incarnation of the process */
   constructor(owner: string) {
@@ -30,6 +31,7 @@ export class RunningExecutions {
   /** Plans a goal in this process; the signal aborts when the process goes down. */
   async plan<T>(work: (stop: AbortSignal) => Promise<T>): Promise<T> {
     const stop = new AbortController()
+    if (this.#isStopped) stop.abort() // what began between two steps of a longer planning
     const planning = work(stop.signal)
     this.#plannings.set(stop, planning)
     try {
@@ -41,7 +43,7 @@ export class RunningExecutions {
 
   /** Resolves when no goal is being planned any more. */
   async plannings(): Promise<void> {
-    await Promise.allSettled(this.#plannings.values())
+    while (this.#plannings.size > 0) await Promise.allSettled(this.#plannings.values())
   }
 
   /** From now on nothing begins, neither an execution nor a sub-step; what is in flight may finish. */
@@ -56,6 +58,7 @@ export class RunningExecutions {
   /** Aborts all calls in flight: the process is going down. Executions stay resumable, planning is marked as interrupted. */
   stopAll(): void {
     this.drain()
+    this.#isStopped = true
     for (const stop of [...this.#stops.values(), ...this.#plannings.keys()]) stop.abort()
   }
 

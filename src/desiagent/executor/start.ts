@@ -13,6 +13,8 @@ export interface ExecutionOrder {
   dag: Dag
   plan: DecomposerJob
   inputs: readonly DagInput[]
+  /** Who begins it; null: a service key. */
+  createdBy: string | null
 }
 
 /** An execution on its way: announced in control first, then written, then a worker is woken. */
@@ -20,6 +22,7 @@ export interface NewExecution {
   readonly id: string
   /** Writes the index row, so that a restart finds the execution even when nobody was woken. */
   announce(): Promise<void>
+  /** @throws what refuses it for want of room */
   insert(tx: TenantDb, order: ExecutionOrder): Promise<void>
   wake(): void
   /** Takes the announcement back when nothing came of it. */
@@ -31,8 +34,18 @@ export function newExecution({ tenantId, directory, shared }: DesiAgentParts): N
   return {
     id,
     announce: () => directory.putDueWork('execution', id, shared.now().toISOString()),
-    insert: (tx, order) => insertRows(tx, id, order, shared.newId, shared.now()),
-    wake: () => shared.queue.push({ tenantId, executionId: id }),
+    async insert(tx, order) {
+      const now = shared.now()
+      const { dag, createdBy } = order
+      await shared.metering.admitExecution(tx)
+      await insertRows(tx, id, order, shared.newId, now)
+      const usedFor = { dagId: dag.id, executionId: id, subStepId: null, userId: createdBy }
+      await shared.metering.record(tx, { executions: 1, for: usedFor }, now.toISOString())
+    },
+    wake() {
+      shared.metrics.execution('pending')
+      shared.queue.push({ tenantId, executionId: id })
+    },
     withdraw: () => directory.removeDueWork('execution', id),
   }
 }
@@ -73,6 +86,7 @@ async function insertRows(
     synthesisPlan: plan.synthesis_plan,
     params: dag.params,
     totalTasks: plan.sub_tasks.length,
+    createdBy: order.createdBy,
     createdAt: at,
   })
   await insertSubSteps(

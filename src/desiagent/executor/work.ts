@@ -99,9 +99,10 @@ async function ask(
   agent: Agent,
   messages: string[],
 ): Promise<string> {
-  const { models, settings, now } = parts.shared
+  const { models, settings, metering } = parts.shared
   const request: ModelRequest = {
     task: 'answer',
+    agentName: agent.name,
     instructions: agent.systemPrompt,
     messages,
     temperature: params.temperature ?? agent.constraints?.temperature,
@@ -111,12 +112,9 @@ async function ask(
     idempotencyKey: `${step.executionId}/${step.taskId}/${step.retry}`,
     signal: stop,
   }
-  const outcome = await callModel(
-    models.resolve(params, agent),
-    request,
-    agent.constraints?.timeoutMs ?? settings.stepTimeoutMs,
-    now,
-  )
+  await metering.admitModelCall(parts.db)
+  const timeoutMs = agent.constraints?.timeoutMs ?? settings.stepTimeoutMs
+  const outcome = await callModel(parts.shared, models.resolve(params, agent), request, timeoutMs)
   yielded.calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
   if (!outcome.answer.isComplete) await progress('The model stopped before its answer was complete.')

@@ -1,9 +1,11 @@
-import type { Clock } from '#kit/time.ts'
+import type { ModelCallMeasure } from '#ports/metrics.ts'
+import type { SharedParts } from '../parts.ts'
 import { NO_USAGE, type TokenUsage } from '../usage.ts'
 import { type Model, type ModelAnswer, ModelError, type ModelErrorCode, type ModelRequest } from './model.ts'
 
 /** What one call of a model cost, whatever came of it. One row of the ledger. */
 export interface CallRecord {
+  agentName: string | null
   provider: string
   model: string
   usage: TokenUsage
@@ -21,14 +23,20 @@ export type CallOutcome =
 
 /** Calls a model, at most for `timeoutMs`, and says in any case what it cost. */
 export async function callModel(
+  { now, metrics }: Pick<SharedParts, 'now' | 'metrics'>,
   model: Model,
   request: ModelRequest,
   timeoutMs: number,
-  now: Clock,
 ): Promise<CallOutcome> {
   const startedAt = now()
   const timeout = AbortSignal.timeout(timeoutMs)
-  const record = (usage: TokenUsage | null, errorCode: ModelErrorCode | null): CallRecord => ({
+  const record = (usage: TokenUsage | null, errorCode: ModelErrorCode | null): CallRecord => {
+    const call = recordOf(usage, errorCode)
+    metrics.modelCall(measureOf(call))
+    return call
+  }
+  const recordOf = (usage: TokenUsage | null, errorCode: ModelErrorCode | null): CallRecord => ({
+    agentName: request.agentName,
     provider: model.provider,
     model: model.id,
     usage: usage ?? NO_USAGE,
@@ -59,4 +67,10 @@ function asModelError(thrown: unknown, timeout: AbortSignal, stop: AbortSignal, 
     return new ModelError('timeout', `The model gave no answer within ${timeoutMs} ms.`, null)
   if (thrown instanceof ModelError) return thrown
   throw thrown
+}
+
+function measureOf({ provider, model, errorCode, durationMs, usage }: CallRecord): ModelCallMeasure {
+  const { promptTokens, completionTokens, cachedTokens } = usage
+  const outcome = errorCode ?? 'ok'
+  return { provider, model, outcome, seconds: durationMs / 1000, promptTokens, completionTokens, cachedTokens }
 }

@@ -5,6 +5,8 @@ export type ModelTask = 'plan' | 'title' | 'answer' | 'synthesis'
 
 export interface ModelRequest {
   task: ModelTask
+  /** Who asks; for the ledger, not for the model. */
+  agentName: string
   /** The agent's system prompt. */
   instructions: string
   /** User messages, in order. */

@@ -7,8 +7,8 @@ import { ProviderNotConfigured } from '../errors.ts'
 import { aiSdkModel } from './ai-sdk-model.ts'
 import type { Model } from './model.ts'
 import { createOfflineModel } from './offline/index.ts'
-import { PRICE_VERSION, priceOf } from './prices.ts'
-import { PROVIDERS, type ProviderName } from './providers.ts'
+import { PRICE_VERSION, pricedModel, priceOf } from './prices.ts'
+import { DEFAULT_MODEL, PROVIDERS, type ProviderName } from './providers.ts'
 
 /** What the operator configured. A provider that is absent is not configured; `offline` always is. */
 export interface ModelSettings {
@@ -29,15 +29,6 @@ export interface ModelChoice {
   model?: string | null | undefined
 }
 
-const DEFAULT_MODEL: Record<ProviderName, string> = {
-  openai: 'gpt-5-mini',
-  anthropic: 'claude-haiku-4-5',
-  google: 'gemini-2.5-flash',
-  openrouter: 'openai/gpt-5-mini',
-  ollama: 'llama3.2',
-  offline: 'offline-1',
-}
-
 /** One door to every model. */
 export class Models {
   readonly #settings: ModelSettings
@@ -50,6 +41,13 @@ export class Models {
   get default(): { provider: string; model: string } {
     const { defaultProvider, defaultModel } = this.#settings
     return { provider: defaultProvider, model: defaultModel ?? DEFAULT_MODEL[defaultProvider] }
+  }
+
+  /** The name a model's figures are kept under, one of few: tenants may ask for models of any name. */
+  label(provider: string, model: string): string {
+    const isDefault = provider === this.default.provider && model === this.default.model
+    if (isDefault || model === DEFAULT_MODEL[provider as ProviderName]) return model
+    return pricedModel(provider, model) ?? 'other'
   }
 
   /**

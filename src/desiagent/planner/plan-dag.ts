@@ -1,11 +1,12 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
+import { isRefusal } from '#kit/errors.ts'
 import { type Agent, resolveAgent } from '../agents.ts'
 import type { Dag, OnPlanned, PlanningAttempt } from '../dag.ts'
+import { recordUsed } from '../metering.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { listActiveAgents } from '../store/agents.ts'
 import * as store from '../store/dags.ts'
-import { insertModelCalls } from '../store/model-calls.ts'
 import { describeTools } from '../tools/registry.ts'
 import { type PlanningCall, type PlanningOutcome, planGoal } from './plan-goal.ts'
 import { planScope } from './plan-scope.ts'
@@ -29,7 +30,8 @@ export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, o
     })
   } catch (error) {
     // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
-    await store.updateDag(db, dag.id, { status: 'failed', error: UNEXPECTED }, nowIso(), 'planning')
+    const told = isRefusal(error) ? { code: error.code, message: error.message } : UNEXPECTED
+    await store.updateDag(db, dag.id, { status: 'failed', error: told }, nowIso(), 'planning')
     await directory.removeDueWork('planning', dag.id)
     throw error
   }
@@ -53,7 +55,8 @@ async function askPlanner(
     titler: { agent: titler, model: shared.models.resolve(dag.params, titler) },
     params: dag.params,
     idempotencyKey: `${dag.id}/plan/${dag.clarifications.length}`,
-    record: (planned: PlanningCall) => keepAttempt(parts, dag.id, attempts, planned),
+    admit: () => shared.metering.admitModelCall(db),
+    record: (planned: PlanningCall) => keepAttempt(parts, dag, attempts, planned),
     signal: stop,
   }
   return planGoal(work, shared)
@@ -74,16 +77,18 @@ async function briefOf({ db, shared }: DesiAgentParts, dag: Dag, planner: Agent)
 
 async function keepAttempt(
   { db, shared }: DesiAgentParts,
-  dagId: string,
+  { id: dagId, createdBy: userId }: Dag,
   attempts: PlanningAttempt[],
   { attempt, reason, errorMessage, call }: PlanningCall,
 ): Promise<void> {
   attempts.push({ attempt, reason, usage: call.usage, costUsdMicros: call.costUsdMicros, errorMessage })
   const purpose = reason === 'title_master' ? 'title' : 'planning'
-  const entry = { ...call, id: shared.newId(), purpose, dagId, executionId: null, subStepId: null, attempt } as const
+  const usedFor = { dagId, executionId: null, subStepId: null, userId }
+  const entry = { ...call, ...usedFor, id: shared.newId(), purpose, attempt } as const
+  const at = shared.now().toISOString()
   await transaction(db, async (tx: TenantDb) => {
-    await store.updateDag(tx, dagId, { planningAttempts: attempts }, shared.now().toISOString())
-    await insertModelCalls(tx, [entry])
+    await store.updateDag(tx, dagId, { planningAttempts: attempts }, at)
+    await recordUsed(shared.metering, tx, { calls: [entry], computeMs: call.durationMs, for: usedFor }, at)
   })
 }
 
@@ -93,7 +98,7 @@ export const INTERRUPTED = {
   message: 'The server stopped while this goal was being planned. Create it again.',
 }
 
-const UNEXPECTED = { code: 'internal_error', message: 'Something went wrong on our side while planning.' }
+export const UNEXPECTED = { code: 'internal_error', message: 'Something went wrong on our side while planning.' }
 
 function changeBy(outcome: PlanningOutcome): store.DagChange {
   switch (outcome.status) {

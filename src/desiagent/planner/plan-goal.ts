@@ -35,6 +35,8 @@ export interface PlanningWork {
   params: { temperature?: number | undefined; maxTokens?: number | undefined; seed?: number | undefined }
   /** Names this piece of work to the provider. */
   idempotencyKey: string
+  /** Asked before each call. @throws when nothing is left to call with */
+  admit(): Promise<void>
   /** Keeps what a call cost as soon as it is known. */
   record(planned: PlanningCall): Promise<void>
   signal: AbortSignal
@@ -103,6 +105,7 @@ async function askForTitle(work: PlanningWork, shared: SharedParts, plan: Decomp
   const message = titleMessage(work.brief.goalText, plan.intent.primary)
   const request: ModelRequest = {
     task: 'title',
+    agentName: agent.name,
     instructions: agent.systemPrompt,
     messages: [message],
     temperature: agent.constraints?.temperature,
@@ -110,7 +113,8 @@ async function askForTitle(work: PlanningWork, shared: SharedParts, plan: Decomp
     idempotencyKey: `${work.idempotencyKey}/title`,
     signal: work.signal,
   }
-  const outcome = await callModel(model, request, shared.settings.stepTimeoutMs, shared.now)
+  await work.admit()
+  const outcome = await callModel(shared, model, request, shared.settings.stepTimeoutMs)
   const errorMessage = outcome.ok ? null : outcome.error.message
   await work.record({ attempt: 1, reason: 'title_master', errorMessage, call: outcome.call })
   return outcome.ok ? (outcome.answer.text.trim().split('\n')[0] ?? null) : null
@@ -134,6 +138,7 @@ async function ask(
   const { agent, model } = work.planner
   const request: ModelRequest = {
     task: 'plan',
+    agentName: agent.name,
     instructions: agent.systemPrompt,
     messages,
     output: PLAN_OUTPUT,
@@ -145,12 +150,9 @@ async function ask(
     signal: work.signal,
   }
   for (let failed = 0; ; ) {
-    const outcome = await callModel(
-      model,
-      request,
-      agent.constraints?.timeoutMs ?? shared.settings.stepTimeoutMs,
-      shared.now,
-    )
+    await work.admit()
+    const timeoutMs = agent.constraints?.timeoutMs ?? shared.settings.stepTimeoutMs
+    const outcome = await callModel(shared, model, request, timeoutMs)
     const keep = (errorMessage: string | null) => work.record({ attempt, reason, errorMessage, call: outcome.call })
     if (outcome.ok) return { ok: true, text: outcome.answer.text, record: keep }
     await keep(outcome.error.message)

@@ -1,7 +1,9 @@
 import type { Selectable, Updateable } from 'kysely'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
 import { prepared } from '#kit/db/prepared.ts'
+import { foundBy, putSearchWords, removeSearchWords } from '#kit/db/search.ts'
 import type { AgentsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
+import { transaction } from '#kit/db/transaction.ts'
 import type { Agent, AgentConstraints, AgentFilter, AgentPatch } from '../agents.ts'
 import { readJson, writeJson } from './json.ts'
 
@@ -34,12 +36,16 @@ export async function listAgents(db: TenantDb, filter: AgentFilter, page: PageRe
   let query = db.selectFrom('agents').selectAll()
   if (filter.name !== undefined) query = query.where('name', '=', filter.name)
   if (filter.isActive !== undefined) query = query.where('is_active', '=', filter.isActive ? 1 : 0)
+  if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
+  if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
+  if (filter.search !== undefined) query = query.where(foundBy('agent', 'agents.id', filter.search))
   const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toAgent) }
 }
 
-export async function insertAgent(db: TenantDb, agent: Agent): Promise<void> {
-  await db
+/** Two tables: run it in a transaction. */
+export async function insertAgent(tx: TenantDb, agent: Agent): Promise<void> {
+  await tx
     .insertInto('agents')
     .values({
       id: agent.id,
@@ -57,16 +63,21 @@ export async function insertAgent(db: TenantDb, agent: Agent): Promise<void> {
       updated_at: agent.updatedAt,
     })
     .execute()
+  await putSearchWords(tx, 'agent', agent.id, [agent.name, agent.description ?? ''])
 }
 
 /** @returns false when there is no such agent */
 export async function updateAgent(db: TenantDb, id: string, patch: AgentPatch, updatedAt: string): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('agents')
-    .set({ ...toColumns(patch), updated_at: updatedAt })
-    .where('id', '=', id)
-    .executeTakeFirstOrThrow()
-  return numUpdatedRows === 1n
+  return transaction(db, async (tx) => {
+    const row = await tx
+      .updateTable('agents')
+      .set({ ...toColumns(patch), updated_at: updatedAt })
+      .where('id', '=', id)
+      .returning(['name', 'description'])
+      .executeTakeFirst()
+    if (row) await putSearchWords(tx, 'agent', id, [row.name, row.description ?? ''])
+    return row !== undefined
+  })
 }
 
 /** Makes this version the active one of its name. Two statements: run it in a transaction. */
@@ -82,12 +93,15 @@ export async function activate(tx: TenantDb, agent: Agent, updatedAt: string): P
 
 /** Deletes it unless it is active. One statement: it cannot become active in between. */
 export async function deleteInactiveAgent(db: TenantDb, id: string): Promise<boolean> {
-  const { numDeletedRows } = await db
-    .deleteFrom('agents')
-    .where('id', '=', id)
-    .where('is_active', '=', 0)
-    .executeTakeFirstOrThrow()
-  return numDeletedRows === 1n
+  return transaction(db, async (tx) => {
+    const { numDeletedRows } = await tx
+      .deleteFrom('agents')
+      .where('id', '=', id)
+      .where('is_active', '=', 0)
+      .executeTakeFirstOrThrow()
+    if (numDeletedRows === 1n) await removeSearchWords(tx, 'agent', id)
+    return numDeletedRows === 1n
+  })
 }
 
 /** Only the columns whose fields are given. */

@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
+import { insertMany } from '#kit/db/insert-many.ts'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
 import type { ArtifactsTable, TenantDb } from '#kit/db/tenant-tables.ts'
-import { insertMany } from './insert-many.ts'
 
 export interface Artifact {
   id: string

@@ -1,10 +1,12 @@
 import type { Selectable, Updateable } from 'kysely'
+import { insertMany } from '#kit/db/insert-many.ts'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
 import { prepared } from '#kit/db/prepared.ts'
+import { foundBy, putSearchWords, removeSearchWords } from '#kit/db/search.ts'
 import type { DagInputsTable, DagsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
+import { transaction } from '#kit/db/transaction.ts'
 import type { Clarification, Dag, DagFilter, DagInput, DagParams, DagStatus, PlanningAttempt } from '../dag.ts'
 import type { DecomposerJob } from '../planner/decomposer-job.ts'
-import { insertMany } from './insert-many.ts'
 import { readJson, writeJson } from './json.ts'
 
 type DagRow = Selectable<DagsTable>
@@ -19,8 +21,25 @@ export async function findDag(db: TenantDb, id: string): Promise<Dag | null> {
 }
 
 export async function listDags(db: TenantDb, filter: DagFilter, page: PageRequest): Promise<Page<Dag>> {
-  const query = db.selectFrom('dags').selectAll()
-  const found = await fetchPage(filter.status === undefined ? query : query.where('status', '=', filter.status), page)
+  let query = db.selectFrom('dags').selectAll()
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+  if (filter.agentName !== undefined) query = query.where('agent_name', '=', filter.agentName)
+  if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
+  if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
+  if (filter.search !== undefined) query = query.where(foundBy('dag', 'dags.id', filter.search))
+  const found = await fetchPage(query, page)
+  return { ...found, rows: found.rows.map(toDag) }
+}
+
+/** Those with a schedule. @param isActive  only active ones, or only inactive ones */
+export async function listScheduledDags(
+  db: TenantDb,
+  isActive: boolean | undefined,
+  page: PageRequest,
+): Promise<Page<Dag>> {
+  const scheduled = db.selectFrom('dags').selectAll().where('cron_schedule', 'is not', null)
+  const query = isActive === undefined ? scheduled : scheduled.where('schedule_active', '=', isActive ? 1 : 0)
+  const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toDag) }
 }
 
@@ -40,16 +59,32 @@ export async function insertDag(tx: TenantDb, dag: Dag): Promise<void> {
       clarifications: JSON.stringify(dag.clarifications),
       planning_attempts: JSON.stringify(dag.planningAttempts),
       error: writeJson(dag.error),
+      cron_schedule: dag.cronSchedule,
+      schedule_active: dag.scheduleActive ? 1 : 0,
+      timezone: dag.timezone,
+      last_run_at: dag.lastRunAt,
+      created_by: dag.createdBy,
       created_at: dag.createdAt,
       updated_at: dag.updatedAt,
     })
     .execute()
+  await putSearchWords(tx, 'dag', dag.id, [dag.dagTitle, dag.goalText])
 }
 
 export type DagChange = Partial<
   Pick<
     Dag,
-    'dagTitle' | 'status' | 'params' | 'plan' | 'clarificationQuery' | 'clarifications' | 'planningAttempts' | 'error'
+    | 'dagTitle'
+    | 'status'
+    | 'params'
+    | 'plan'
+    | 'clarificationQuery'
+    | 'clarifications'
+    | 'planningAttempts'
+    | 'error'
+    | 'cronSchedule'
+    | 'scheduleActive'
+    | 'timezone'
   >
 >
 
@@ -65,24 +100,34 @@ export async function updateDag(
   updatedAt: string,
   expected?: DagStatus,
 ): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('dags')
-    .set({ ...toColumns(change), updated_at: updatedAt })
-    .where('id', '=', id)
-    .$if(expected !== undefined, (query) => query.where('status', '=', expected as string))
-    .executeTakeFirstOrThrow()
-  return numUpdatedRows === 1n
+  return transaction(db, async (tx) => {
+    const row = await tx
+      .updateTable('dags')
+      .set({ ...toColumns(change), updated_at: updatedAt })
+      .where('id', '=', id)
+      .$if(expected !== undefined, (query) => query.where('status', '=', expected as string))
+      .returning('goal_text')
+      .executeTakeFirst()
+    if (!row) return false
+    if (change.dagTitle !== undefined) await putSearchWords(tx, 'dag', id, [change.dagTitle, row.goal_text])
+    return true
+  })
 }
 
 /** Deletes it unless it has executions or is being planned. One statement: none can begin in between. */
 export async function deleteUnusedDag(db: TenantDb, id: string): Promise<boolean> {
-  const { numDeletedRows } = await db
-    .deleteFrom('dags')
-    .where('id', '=', id)
-    .where('status', '!=', 'planning')
-    .where(({ not, exists, selectFrom }) => not(exists(selectFrom('executions').select('id').where('dag_id', '=', id))))
-    .executeTakeFirstOrThrow()
-  return numDeletedRows === 1n
+  return transaction(db, async (tx) => {
+    const { numDeletedRows } = await tx
+      .deleteFrom('dags')
+      .where('id', '=', id)
+      .where('status', '!=', 'planning')
+      .where(({ not, exists, selectFrom }) =>
+        not(exists(selectFrom('executions').select('id').where('dag_id', '=', id))),
+      )
+      .executeTakeFirstOrThrow()
+    if (numDeletedRows === 1n) await removeSearchWords(tx, 'dag', id)
+    return numDeletedRows === 1n
+  })
 }
 
 export async function countExecutions(db: TenantDb, dagId: string): Promise<number> {
@@ -123,6 +168,9 @@ function toColumns(change: DagChange): Updateable<DagsTable> {
   if (change.clarifications !== undefined) columns.clarifications = JSON.stringify(change.clarifications)
   if (change.planningAttempts !== undefined) columns.planning_attempts = JSON.stringify(change.planningAttempts)
   if (change.error !== undefined) columns.error = writeJson(change.error)
+  if (change.cronSchedule !== undefined) columns.cron_schedule = change.cronSchedule
+  if (change.scheduleActive !== undefined) columns.schedule_active = change.scheduleActive ? 1 : 0
+  if (change.timezone !== undefined) columns.timezone = change.timezone
   return columns
 }
 
@@ -140,6 +188,11 @@ function toDag(row: DagRow): Dag {
     clarifications: readJson<Clarification[]>(row.clarifications) ?? [],
     planningAttempts: readJson<PlanningAttempt[]>(row.planning_attempts) ?? [],
     error: readJson<Dag['error']>(row.error),
+    cronSchedule: row.cron_schedule,
+    scheduleActive: row.schedule_active === 1,
+    timezone: row.timezone,
+    lastRunAt: row.last_run_at,
+    createdBy: row.created_by,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }

@@ -1,6 +1,6 @@
+import { insertMany } from '#kit/db/insert-many.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import type { ExecutionEvent, NewEvent } from '../events.ts'
-import { insertMany } from './insert-many.ts'
 import { readJson } from './json.ts'
 
 /** Appends events whose numbers were taken from the execution's counter in the same transaction. */
@@ -15,15 +15,33 @@ export async function insertEvents(
   await insertMany(
     tx,
     'execution_events',
-    events.map((event, index) => ({
-      execution_id: executionId,
-      seq: before + index + 1,
-      type: event.type,
-      data: JSON.stringify(event.data),
-      error: 'error' in event ? JSON.stringify(event.error) : null,
-      ts,
-    })),
+    events.map((event, index) => eventRow(executionId, before + index + 1, event, ts)),
   )
+}
+
+/** Appends the same event to the logs of several executions, under the number that was taken for it in each. */
+export async function insertEventInEach(
+  tx: TenantDb,
+  executions: readonly { id: string; seq: number }[],
+  event: NewEvent,
+  ts: string,
+): Promise<void> {
+  await insertMany(
+    tx,
+    'execution_events',
+    executions.map(({ id, seq }) => eventRow(id, seq, event, ts)),
+  )
+}
+
+function eventRow(executionId: string, seq: number, event: NewEvent, ts: string) {
+  return {
+    execution_id: executionId,
+    seq,
+    type: event.type,
+    data: JSON.stringify(event.data),
+    error: 'error' in event ? JSON.stringify(event.error) : null,
+    ts,
+  }
 }
 
 /** The events behind `after`, in order. */

@@ -1,6 +1,7 @@
 import { type Expression, type ExpressionBuilder, type Selectable, sql } from 'kysely'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
 import { prepared } from '#kit/db/prepared.ts'
+import { foundBy } from '#kit/db/search.ts'
 import type { ExecutionsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
 import type { DagParams } from '../dag.ts'
 import type { Execution, ExecutionFilter, ExecutionStatus } from '../execution.ts'
@@ -18,6 +19,7 @@ export interface NewExecutionRow {
   synthesisPlan: string
   params: DagParams
   totalTasks: number
+  createdBy: string | null
   createdAt: string
 }
 
@@ -51,6 +53,7 @@ export async function insertExecution(tx: TenantDb, execution: NewExecutionRow):
       started_at: null,
       completed_at: null,
       duration_ms: null,
+      created_by: execution.createdBy,
       created_at: execution.createdAt,
       updated_at: execution.createdAt,
       ...NOTHING_USED,
@@ -89,6 +92,7 @@ export async function listExecutions(
   if (filter.dagId !== undefined) query = query.where('dag_id', '=', filter.dagId)
   if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
+  if (filter.search !== undefined) query = query.where(foundBy('dag', 'executions.dag_id', filter.search))
   const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toExecution) }
 }
@@ -251,6 +255,41 @@ function counted(
   }
 }
 
+/**
+ * Parks executions of these statuses, at most `limit`, and takes one number of each one's log.
+ *
+ * @returns their ids with the number taken
+ */
+export async function suspendSome(
+  tx: TenantDb,
+  statuses: readonly ExecutionStatus[],
+  reason: string,
+  limit: number,
+  now: string,
+): Promise<{ id: string; seq: number }[]> {
+  const some = tx
+    .selectFrom('executions')
+    .select('id')
+    .where('status', 'in', [...statuses])
+    .limit(limit)
+  const rows = await tx
+    .updateTable('executions')
+    .set((eb) => ({
+      status: 'suspended',
+      suspended_reason: reason,
+      suspended_at: now,
+      lease_owner: null,
+      lease_until: null,
+      last_event_seq: eb('last_event_seq', '+', 1),
+      updated_at: now,
+    }))
+    .where('id', 'in', some)
+    .where('status', 'in', [...statuses])
+    .returning(['id', 'last_event_seq'])
+    .execute()
+  return rows.map((row) => ({ id: row.id, seq: row.last_event_seq }))
+}
+
 /** Clears how it ended and counts a deliberate retry. Belongs with `reopenUnfinished`. */
 export async function reopenExecution(
   tx: TenantDb,
@@ -322,6 +361,7 @@ function toExecution(row: ExecutionRow): Execution {
     totalUsage: toTokenUsage(row),
     costUsdMicros: toCost(row),
     lastEventSeq: row.last_event_seq,
+    createdBy: row.created_by,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }

@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
+import { insertMany } from '#kit/db/insert-many.ts'
 import type { ModelCallsTable, TenantDb } from '#kit/db/tenant-tables.ts'
 import type { CallRecord } from '../models/call.ts'
-import { insertMany } from './insert-many.ts'
 
 export type CallPurpose = 'planning' | 'title' | 'sub_step' | 'synthesis'
 
@@ -12,6 +12,8 @@ export interface LedgerEntry extends CallRecord {
   dagId: string | null
   executionId: string | null
   subStepId: string | null
+  /** Who asked for the work; null: a service key. */
+  userId: string | null
   attempt: number
 }
 
@@ -36,6 +38,8 @@ export async function insertModelCalls(tx: TenantDb, entries: readonly LedgerEnt
       price_version: entry.priceVersion,
       error_code: entry.errorCode,
       duration_ms: entry.durationMs,
+      agent_name: entry.agentName,
+      user_id: entry.userId,
       created_at: entry.createdAt,
     })),
   )

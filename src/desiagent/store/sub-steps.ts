@@ -1,8 +1,8 @@
 import type { Selectable } from 'kysely'
+import { insertMany } from '#kit/db/insert-many.ts'
 import type { SubStepsTable, TenantDb } from '#kit/db/tenant-tables.ts'
 import type { SubTask } from '../planner/decomposer-job.ts'
 import type { TokenUsage } from '../usage.ts'
-import { insertMany } from './insert-many.ts'
 import { readJson } from './json.ts'
 import { NOTHING_USED, toCost, toTokenUsage } from './usage-columns.ts'
 
@@ -170,12 +170,12 @@ export async function endUnfinished(
     .execute()
 }
 
-/** Steps that were running when their process died wait again. */
-export async function putBackRunning(db: TenantDb, executionId: string, now: string): Promise<void> {
+/** Steps that were running when their process died, or their executions were stopped, wait again. At most 90 executions. */
+export async function putBackRunning(db: TenantDb, executionIds: readonly string[], now: string): Promise<void> {
   await db
     .updateTable('sub_steps')
     .set({ status: 'pending', updated_at: now })
-    .where('execution_id', '=', executionId)
+    .where('execution_id', 'in', [...executionIds])
     .where('status', '=', 'running')
     .execute()
 }

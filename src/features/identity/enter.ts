@@ -20,6 +20,7 @@ import type { Clock } from '#kit/time.ts'
 import type { Directory } from '#ports/directory.ts'
 import type { CallerRow } from './api-keys/repository.ts'
 import type { KeyVerifier } from './api-keys/verify.ts'
+import { limitsOfRow } from './tenants/plans.ts'
 
 export interface EntranceParts {
   verifier: KeyVerifier
@@ -55,32 +56,25 @@ export function entrances({ verifier, control, tenants, now }: EntranceParts) {
   }
 }
 
+const NOTHING_TO_RECORD = async () => {}
+
 /** The context of the super admin's services; `keyId` is the row of the key that calls. */
 export function controlContext(keyId: string, db: ControlDb, tenants: TenantOperations, now: Clock): ControlContext {
   return {
     actor: { tenantId: null, userId: null, keyId, role: 'admin', scopes: ['super_admin'] },
     db,
     tenants,
+    commitWith: NOTHING_TO_RECORD,
     transaction: (work) => transaction(db, work),
     now,
     newId,
   }
 }
 
-const NOTHING_TO_RECORD = async () => {}
-
 function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, now: Clock): TenantContext {
   const { db } = home
-  const scopes = scopesOf(caller)
   return {
-    tenant: { id: caller.tenant_id, plan: caller.tenant_plan },
-    actor: {
-      tenantId: caller.tenant_id,
-      userId: caller.user_id,
-      keyId: caller.id,
-      role: roleOf(caller, scopes),
-      scopes,
-    },
+    ...standingOf(caller),
     db,
     directory: directoryFor(db, control, caller.tenant_id),
     commitWith: NOTHING_TO_RECORD,
@@ -88,6 +82,32 @@ function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, 
     transaction: (work) => transaction(db, work),
     now,
     newId,
+  }
+}
+
+type Standing = Pick<TenantContext, 'tenant' | 'limits' | 'actor'>
+
+const STANDINGS = new WeakMap<CallerRow, Standing>()
+
+/** Who the caller is and what it may do; parsed once for as long as its row is remembered. */
+function standingOf(caller: CallerRow): Standing {
+  const standing = STANDINGS.get(caller) ?? readStanding(caller)
+  STANDINGS.set(caller, standing)
+  return standing
+}
+
+function readStanding(caller: CallerRow): Standing {
+  const scopes = scopesOf(caller)
+  return {
+    tenant: { id: caller.tenant_id, plan: caller.tenant_plan },
+    limits: limitsOfRow(caller.tenant_plan, caller.tenant_quotas),
+    actor: {
+      tenantId: caller.tenant_id,
+      userId: caller.user_id,
+      keyId: caller.id,
+      role: roleOf(caller, scopes),
+      scopes,
+    },
   }
 }
 

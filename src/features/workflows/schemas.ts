@@ -5,8 +5,6 @@ import { FileName } from '#desiagent/tools/file-name.ts'
 
 /** Shapes that more than one of the workflow contracts speaks of. */
 
-export const IdParam = z.object({ id: z.uuid() })
-
 export const Provider = z.enum(PROVIDERS).openapi({ description: 'A model provider the server is configured for.' })
 export const ModelName = z.string().trim().min(1).max(200).openapi({ description: 'A model of that provider.' })
 export const Temperature = z.number().min(0).max(2)

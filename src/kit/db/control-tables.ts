@@ -1,4 +1,5 @@
 import type { Kysely } from 'kysely'
+import type { IdempotencyKeysTable, SearchWordsTable } from './tenant-tables.ts'
 
 /** The one shared database. */
 export type ControlDb = Kysely<ControlTables>
@@ -25,4 +26,6 @@ export interface ControlTables {
     revoked_at: string | null
   }
   due_work: { tenant_id: string; kind: string; subject_id: string; due_at: string }
+  idempotency_keys: IdempotencyKeysTable
+  search_words: SearchWordsTable
 }

@@ -39,17 +39,37 @@ export async function findTenantOfKey(db: ControlDb, keyId: string): Promise<str
   return row?.tenant_id ?? null
 }
 
+/** The active tenant that was made last, or null. */
+export async function findNewestTenant(db: ControlDb): Promise<string | null> {
+  const [row] = await db
+    .selectFrom('tenants')
+    .select('id')
+    .where('status', '=', 'active')
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(1)
+    .execute()
+  return row?.id ?? null
+}
+
 export interface DueWork {
   tenantId: string
   kind: DueWorkKind
   subjectId: string
 }
 
-/** Work that is due, oldest first, a page at a time. */
-export async function listDueWork(db: ControlDb, now: Date, limit: number, offset: number): Promise<DueWork[]> {
+/** Work of these kinds that is due, oldest first, a page at a time. */
+export async function listDueWork(
+  db: ControlDb,
+  kinds: readonly DueWorkKind[],
+  now: Date,
+  limit: number,
+  offset: number,
+): Promise<DueWork[]> {
   const rows = await db
     .selectFrom('due_work')
     .select(['tenant_id', 'kind', 'subject_id'])
+    .where('kind', 'in', [...kinds])
     .where('due_at', '<=', now.toISOString())
     .orderBy('due_at')
     .orderBy('tenant_id')

@@ -1,4 +1,4 @@
-import type { Databases } from './databases.ts'
+import { type Databases, NoTenantDatabase } from './databases.ts'
 import type { TenantDb } from './tenant-tables.ts'
 
 /** A tenant's open database, held open until `release` is called. */
@@ -12,7 +12,12 @@ export interface PinnedHome {
 interface Home {
   readonly opening: Promise<TenantDb | null>
   pins: number
+  /** Tells who wants to remove it that nobody works with it any more. */
+  onIdle: (() => void) | null
 }
+
+/** A removal waits so long for those who work with a database; whoever still does then finds it closed. */
+const REMOVAL_WAIT_MS = 10_000
 
 /**
  * The open tenant databases: the least recently used one nobody has pinned is closed when there are more than
@@ -23,15 +28,19 @@ export class TenantHomes {
   readonly #capacity: number
   readonly #homes = new Map<string, Home>()
   readonly #closing = new Map<string, Promise<void>>()
+  readonly #removing = new Map<string, Promise<void>>()
+  readonly #removalWaitMs: number
 
-  constructor(databases: Databases, capacity: number) {
+  constructor(databases: Databases, capacity: number, removalWaitMs = REMOVAL_WAIT_MS) {
     this.#databases = databases
     this.#capacity = capacity
+    this.#removalWaitMs = removalWaitMs
   }
 
-  /** Opens (or finds open) the tenant's database; null when there is none. */
+  /** Opens (or finds open) the tenant's database; null when there is none, or it is being removed. */
   async pin(tenantId: string): Promise<PinnedHome | null> {
-    const home = this.#homes.get(tenantId) ?? { opening: this.#open(tenantId), pins: 0 }
+    if (this.#removing.has(tenantId)) return null
+    const home = this.#homes.get(tenantId) ?? { opening: this.#open(tenantId), pins: 0, onIdle: null }
     this.#homes.delete(tenantId)
     this.#homes.set(tenantId, home) // last in the map: most recently used
     home.pins += 1
@@ -47,6 +56,7 @@ export class TenantHomes {
     const unpin = () =>
       once(() => {
         home.pins -= 1
+        if (home.pins === 0) home.onIdle?.()
         // After a burst nobody may pin again for long, so the last to let go closes what is too many.
         if (home.pins === 0 && this.#homes.size > this.#capacity) void this.#close(tenantId)
       })
@@ -60,10 +70,10 @@ export class TenantHomes {
     }
   }
 
-  /** Runs `work` with the tenant's database open. @throws when there is no such tenant */
+  /** Runs `work` with the tenant's database open. @throws NoTenantDatabase */
   async use<T>(tenantId: string, work: (db: TenantDb) => Promise<T>): Promise<T> {
     const home = await this.pin(tenantId)
-    if (!home) throw new Error('no such tenant')
+    if (!home) throw new NoTenantDatabase()
     try {
       return await work(home.db)
     } finally {
@@ -75,9 +85,20 @@ export class TenantHomes {
     await this.#databases.createTenant(tenantId)
   }
 
-  async remove(tenantId: string): Promise<void> {
-    await this.#close(tenantId)
-    await this.#databases.deleteTenant(tenantId)
+  /**
+   * Deletes the tenant's database for good. From now on nobody gets in; those who are in have ten seconds to leave,
+   * then it is closed under their hands. Removing what is not there succeeds.
+   */
+  remove(tenantId: string): Promise<void> {
+    const removing =
+      this.#removing.get(tenantId) ?? this.#remove(tenantId).finally(() => this.#removing.delete(tenantId))
+    this.#removing.set(tenantId, removing)
+    return removing
+  }
+
+  /** What it takes up, in bytes; 0 when there is none. */
+  sizeOf(tenantId: string): Promise<number> {
+    return this.#databases.sizeOfTenant(tenantId)
   }
 
   async close(): Promise<void> {
@@ -87,6 +108,22 @@ export class TenantHomes {
 
   get openCount(): number {
     return this.#homes.size
+  }
+
+  async #remove(tenantId: string): Promise<void> {
+    await this.#untilIdle(tenantId)
+    await this.#close(tenantId)
+    await this.#databases.deleteTenant(tenantId)
+  }
+
+  async #untilIdle(tenantId: string): Promise<void> {
+    const home = this.#homes.get(tenantId)
+    if (!home || home.pins === 0) return
+    const idle = Promise.withResolvers<void>()
+    home.onIdle = idle.resolve
+    const timer = setTimeout(idle.resolve, this.#removalWaitMs)
+    await idle.promise
+    clearTimeout(timer)
   }
 
   async #closeIdle(): Promise<void> {
@@ -105,6 +142,7 @@ export class TenantHomes {
   /** Only if it is still the one: by now another may have been opened. */
   #forget(tenantId: string, home: Home): void {
     if (this.#homes.get(tenantId) === home) this.#homes.delete(tenantId)
+    home.onIdle?.()
   }
 
   /** Never rejects: a database that cannot be closed is nothing its user could do anything about. */

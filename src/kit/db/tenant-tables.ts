@@ -1,10 +1,10 @@
-import type { Generated, Kysely } from 'kysely'
+import type { ColumnType, Generated, Kysely } from 'kysely'
 
 /** The database every tenant owns: everything of that tenant, and nothing of another's. */
 export type TenantDb = Kysely<TenantTables>
 
 export interface TenantTables {
-  tenant: { id: string; name: string; slug: string; status: string; plan: string; quotas: string; updated_at: string }
+  tenant: TenantTable
   users: UsersTable
   api_keys: ApiKeysTable
   idempotency_keys: IdempotencyKeysTable
@@ -16,7 +16,28 @@ export interface TenantTables {
   execution_events: ExecutionEventsTable
   artifacts: ArtifactsTable
   model_calls: ModelCallsTable
+  invitations: InvitationsTable
+  experiments: ExperimentsTable
+  experiment_trials: ExperimentTrialsTable
+  usage_records: UsageRecordsTable
+  usage_totals: UsageTotalsTable
+  invoices: InvoicesTable
+  search_words: SearchWordsTable
 }
+
+export interface TenantTable {
+  id: string
+  name: string
+  slug: string
+  status: string
+  plan: string
+  quotas: string
+  max_api_key_age_days: Nullable<number>
+  updated_at: string
+}
+
+/** Null when an insert leaves it out. */
+type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>
 
 /** 0 or 1; SQLite has no booleans. */
 export type Flag = 0 | 1
@@ -45,6 +66,8 @@ export interface ApiKeysTable {
   last_used_at: string | null
   revoked_at: string | null
   created_at: string
+  allowed_addresses: string | null
+  replaced_by: Nullable<string>
 }
 
 export interface IdempotencyKeysTable {
@@ -54,6 +77,8 @@ export interface IdempotencyKeysTable {
   claim_id: string
   lease_until: string
   resource_id: string | null
+  sealed_secret: Nullable<string>
+  sealed_until: Nullable<string>
   created_at: string
 }
 
@@ -86,6 +111,11 @@ export interface DagsTable {
   clarifications: string
   planning_attempts: string
   error: string | null
+  cron_schedule: string | null
+  schedule_active: Flag
+  timezone: string
+  last_run_at: string | null
+  created_by: string | null
   created_at: string
   updated_at: string
 }
@@ -133,6 +163,7 @@ export interface ExecutionsTable extends UsageColumns {
   started_at: string | null
   completed_at: string | null
   duration_ms: number | null
+  created_by: string | null
   created_at: string
   updated_at: string
 }
@@ -200,5 +231,92 @@ export interface ModelCallsTable {
   price_version: string
   error_code: string | null
   duration_ms: number
+  agent_name: string | null
+  user_id: string | null
   created_at: string
+}
+
+export interface InvitationsTable {
+  id: string
+  user_id: string
+  token_id: string
+  token_hash: string
+  invited_by: string | null
+  expires_at: string
+  created_at: string
+}
+
+export interface ExperimentsTable {
+  id: string
+  status: string
+  goal_text: string
+  agent_name: string | null
+  provider: string | null
+  seed: number | null
+  created_by: string | null
+  completed_at: string | null
+  created_at: string
+  updated_at: string
+}
+
+export interface ExperimentTrialsTable {
+  experiment_id: string
+  position: number
+  model: string
+  temperature: number
+  status: string
+  dag_id: string | null
+  error: string | null
+  task_count: number | null
+  prompt_tokens: Generated<number>
+  completion_tokens: Generated<number>
+  cached_tokens: Generated<number>
+  cost_usd_micros: number | null
+  duration_ms: number | null
+}
+
+export interface UsageRecordsTable {
+  id: string
+  resource_type: string
+  quantity: number
+  /** pico-USD per unit. */
+  unit_cost: number | null
+  price_version: string
+  cost_usd_micros: number | null
+  provider: string | null
+  model: string | null
+  agent_name: string | null
+  user_id: string | null
+  dag_id: string | null
+  execution_id: string | null
+  sub_step_id: string | null
+  created_at: string
+}
+
+export interface UsageTotalsTable {
+  period: string
+  resource_type: string
+  provider: string
+  model: string
+  unit_cost: number
+  quantity: number
+}
+
+export interface InvoicesTable {
+  id: string
+  period: string
+  status: string
+  line_items: string
+  total_usd_cents: number
+  issued_at: string | null
+  paid_at: string | null
+  voided_at: string | null
+  created_at: string
+  updated_at: string
+}
+
+export interface SearchWordsTable {
+  kind: string
+  word: string
+  subject_id: string
 }

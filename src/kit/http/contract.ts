@@ -3,6 +3,7 @@ import type { Scope } from '../context.ts'
 import type { ErrorDeclaration } from '../errors.ts'
 import { ErrorBody } from './error-response.ts'
 import {
+  AddressNotAllowed,
   IdempotencyInProgress,
   IdempotencyKeyReused,
   InsufficientScope,
@@ -86,9 +87,8 @@ const UNEXPECTED = { 500: json(ErrorBody, '`internal_error`: something went wron
 function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request'>): ErrorDeclaration[] {
   const { request } = route
   const implied: ErrorDeclaration[] = route.isUnlimited ? [] : [RateLimited]
-  if (route.scope !== 'public') implied.push(Unauthenticated, InvalidApiKey)
+  if (route.scope !== 'public') implied.push(Unauthenticated, InvalidApiKey, TenantSuspended, AddressNotAllowed)
   if (route.scope !== 'public' && route.scope !== 'any') implied.push(InsufficientScope)
-  if (route.home === 'tenant' || route.home === 'caller') implied.push(TenantSuspended)
   if (request?.params || request?.query || request?.body || route.isIdempotent) implied.push(ValidationFailed)
   if (request?.body) implied.push(MalformedJson, PayloadTooLarge, UnsupportedMediaType)
   if (route.isIdempotent) implied.push(IdempotencyKeyReused, IdempotencyInProgress)

@@ -41,6 +41,12 @@ export const TenantSuspended = defineError({
   message: 'This tenant is suspended.',
 })
 
+export const AddressNotAllowed = defineError({
+  code: 'address_not_allowed',
+  kind: 'forbidden',
+  message: 'This API key may not be used from this address.',
+})
+
 export const NotFound = defineError({
   code: 'not_found',
   kind: 'not_found',
@@ -80,6 +86,12 @@ export const RateLimited = defineError({
   details: z.object({ limit: z.int(), windowSeconds: z.int() }),
 })
 
+export const ServerStopping = defineError({
+  code: 'server_stopping',
+  kind: 'unavailable',
+  message: 'This server is stopping. Try again in a moment.',
+})
+
 export const IdempotencyKeyReused = defineError({
   code: 'idempotency_key_reused',
   kind: 'unprocessable',
@@ -90,4 +102,11 @@ export const IdempotencyInProgress = defineError({
   code: 'idempotency_in_progress',
   kind: 'conflict',
   message: 'The first request with this Idempotency-Key is still running.',
+})
+
+export const SecretNoLongerAvailable = defineError({
+  code: 'secret_no_longer_available',
+  kind: 'conflict',
+  message:
+    'The first request with this Idempotency-Key has made it, and its secret can no longer be shown: rotate or revoke it.',
 })

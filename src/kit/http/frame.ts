@@ -2,17 +2,21 @@ import type { MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { cors } from 'hono/cors'
 import type { Log } from '#ports/log.ts'
+import type { Metrics } from '#ports/metrics.ts'
 import { newId } from '../ids.ts'
 import type { Env, RequestContext } from './env.ts'
 import { answer } from './error-response.ts'
-import { PayloadTooLarge } from './errors.ts'
+import { PayloadTooLarge, ServerStopping } from './errors.ts'
 
 export interface FrameOptions {
   log: Log
+  metrics: Metrics
   bodyLimitBytes: number
   /** Origins a browser may call from; `*` for all. Empty: none. */
   corsOrigins: readonly string[]
   addressOf: (c: RequestContext) => string
+  /** Aborts when the process goes down: what arrives after that is refused. */
+  stopping?: AbortSignal
 }
 
 // OWASP's REST security cheat sheet; the pages that need another policy set their own.
@@ -34,7 +38,7 @@ const CALLER_REQUEST_ID = /^[\w.:-]{8,128}$/
  * `Origin`, the body limit only for those with a body.
  */
 export function frame(options: FrameOptions): MiddlewareHandler<Env> {
-  const { log, addressOf, bodyLimitBytes } = options
+  const { log, metrics, addressOf, bodyLimitBytes, stopping } = options
   const allowOrigins = cors({
     origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins],
     allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Last-Event-ID', 'X-Request-Id'],
@@ -52,6 +56,9 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
   const refuse = (c: RequestContext) => {
     c.res = answer(c, new PayloadTooLarge({ limitBytes: bodyLimitBytes }))
   }
+  const refuseAll = async (c: RequestContext) => {
+    c.res = answer(c, new ServerStopping(null, { retryAfterSeconds: 1 }))
+  }
   const limitUnannounced = bodyLimit({ maxSize: bodyLimitBytes, onError: refuse as never })
 
   return async (c, next) => {
@@ -63,18 +70,23 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
     c.header('X-Request-Id', requestId)
     for (const [name, value] of SECURITY_HEADERS) c.header(name, value)
 
-    const inner = withBodyLimit(c, next)
+    const inner = stopping?.aborted ? () => refuseAll(c) : withBodyLimit(c, next)
     let preflight: Response | undefined
     if (c.req.header('origin') === undefined) await inner()
     else preflight = (await allowOrigins(c, inner)) ?? undefined
+    const durationMs = performance.now() - startedAt
+    const served = {
+      route: c.get('operationId') ?? 'unmatched',
+      method: c.req.method,
+      status: (preflight ?? c.res).status,
+    }
+    metrics.request({ ...served, seconds: durationMs / 1000 })
     log.info(
       {
         requestId,
         tenantId: c.get('principal')?.tenantId,
-        route: c.get('operationId') ?? 'unmatched',
-        method: c.req.method,
-        status: (preflight ?? c.res).status,
-        durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
+        ...served,
+        durationMs: Math.round(durationMs * 10) / 10,
       },
       'request',
     )

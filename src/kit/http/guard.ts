@@ -4,7 +4,7 @@ import { ProductError } from '../errors.ts'
 import type { RouteContract } from './contract.ts'
 import type { Env, RequestContext } from './env.ts'
 import { InsufficientScope, Unauthenticated } from './errors.ts'
-import { type AddressLimit, keyLimiters, type RateLimits, setLimitHeaders } from './rate-limit.ts'
+import { type AddressLimit, type CallLimits, setLimitHeaders } from './rate-limit.ts'
 
 /** Who is calling, with the database they are at home in held open until `release`. */
 export interface Entered<C> {
@@ -14,9 +14,8 @@ export interface Entered<C> {
 }
 
 export interface GuardParts {
-  limits: RateLimits
+  limits: CallLimits
   addressLimit: AddressLimit
-  nowMs: () => number
   /** Verifies a credential of a tenant's user or program. */
   enterTenant(credential: string, address: string): Promise<Entered<TenantContext>>
   /** Verifies a super-admin key. */
@@ -28,12 +27,15 @@ export interface GuardParts {
  * its calls counted. There is no other way for a route to become reachable.
  */
 export function guards(parts: GuardParts): (route: RouteContract) => MiddlewareHandler<Env>[] {
-  const limiters = keyLimiters(parts.limits, parts.nowMs)
+  const { limits } = parts
+  const limiters = { api: limits.perKey('api'), auth: limits.perKey('auth'), execute: limits.perKey('execute') }
+  const perTenant = limits.perTenant()
   return (route) => {
     if (route.scope === 'public') return [anonymous(route, parts.addressLimit)]
     const enter = entranceOf(route, parts)
     const special = route.rateClass && route.rateClass !== 'api' ? [limiters[route.rateClass]] : []
-    return [enter, limiters.api, ...special, admit(route)]
+    const ceiling = route.home === 'control' ? [] : [perTenant]
+    return [enter, limiters.api, ...ceiling, ...special, admit(route)]
   }
 }
 

@@ -1,35 +1,62 @@
-import type { TenantContext } from '../context.ts'
+import type { CommitWith, ControlContext, TenantContext } from '../context.ts'
 import { sha256Hex } from '../crypto/hash.ts'
+import { seal, unseal } from '../crypto/seal.ts'
 import {
   type Claim,
   ClaimLost,
   claim,
   giveUpClaim,
+  type IdempotencyDb,
   RENEW_EVERY_MS,
   recordEffect,
   renewClaim,
 } from '../db/idempotency-keys.ts'
 import type { RequestContext } from './env.ts'
-import { IdempotencyInProgress, IdempotencyKeyReused } from './errors.ts'
+import { IdempotencyInProgress, IdempotencyKeyReused, SecretNoLongerAvailable } from './errors.ts'
+
+/** What an earlier call with the same `Idempotency-Key` made. */
+export interface Made {
+  id: string
+  /** The secret its answer showed. @throws SecretNoLongerAvailable ten minutes later, or to another caller */
+  secret(): Promise<string>
+}
 
 /**
- * Answers a creating POST once per `Idempotency-Key`. Without the header it just runs `make`.
+ * Answers a tenant's creating POST once per `Idempotency-Key`. Without the header it just runs `make`.
  *
  * @param make    does the work with a context whose `commitWith` belongs into the transaction of the effect
- * @param replay  renders, from its id, what an earlier call with this key made
+ * @param replay  renders what an earlier call with this key made
  */
-export async function idempotent<R>(
+export function idempotent<R>(
   c: RequestContext,
   make: (ctx: TenantContext) => Promise<R>,
-  replay: (ctx: TenantContext, resourceId: string) => Promise<R>,
+  replay: (ctx: TenantContext, made: Made) => Promise<R>,
 ): Promise<R> {
-  const ctx = c.get('tenant')
+  return once(c, c.get('tenant'), make, replay)
+}
+
+/** The same for the super admin, whose keys are kept in the control database. */
+export function idempotentInControl<R>(
+  c: RequestContext,
+  make: (ctx: ControlContext) => Promise<R>,
+  replay: (ctx: ControlContext, made: Made) => Promise<R>,
+): Promise<R> {
+  return once(c, c.get('control'), make, replay)
+}
+
+async function once<C extends TenantContext | ControlContext, R>(
+  c: RequestContext,
+  ctx: C,
+  make: (ctx: C) => Promise<R>,
+  replay: (ctx: C, made: Made) => Promise<R>,
+): Promise<R> {
   const key = c.req.header('idempotency-key')
   if (key === undefined) return make(ctx)
 
+  const db = keysOf(ctx)
   const mine: Claim = { key, claimId: ctx.newId() }
   const operation = c.get('operationId')
-  const taken = await claim(ctx.db, { ...mine, operation, requestHash: await requestHash(c, operation) }, ctx.now())
+  const taken = await claim(db, { ...mine, operation, requestHash: await requestHash(c, operation) }, ctx.now())
   switch (taken.outcome) {
     case 'other_request':
       throw new IdempotencyKeyReused()
@@ -37,22 +64,25 @@ export async function idempotent<R>(
       throw new IdempotencyInProgress(null, { retryAfterSeconds: taken.retryAfterSeconds })
     case 'made':
       c.header('Idempotent-Replayed', 'true')
-      return replay(ctx, taken.resourceId)
+      return replay(ctx, { id: taken.resourceId, secret: () => open(c, key, taken.sealedSecret) })
     case 'claimed':
-      return makeUnderClaim(ctx, mine, make)
+      return makeUnderClaim(c, ctx, mine, make)
   }
 }
 
-async function makeUnderClaim<R>(
-  ctx: TenantContext,
+async function makeUnderClaim<C extends TenantContext | ControlContext, R>(
+  c: RequestContext,
+  ctx: C,
   mine: Claim,
-  make: (ctx: TenantContext) => Promise<R>,
+  make: (ctx: C) => Promise<R>,
 ): Promise<R> {
+  const db = keysOf(ctx)
   // A renewal that fails is no reason to stop: at worst a repeat of a very long call does the work again.
-  const renewal = setInterval(() => renewClaim(ctx.db, mine, ctx.now()).catch(() => {}), RENEW_EVERY_MS)
+  const renewal = setInterval(() => renewClaim(db, mine, ctx.now()).catch(() => {}), RENEW_EVERY_MS)
   let isRecorded = false
-  const commitWith: TenantContext['commitWith'] = async (tx, resourceId) => {
-    await recordEffect(tx, mine, resourceId)
+  const commitWith: CommitWith<unknown> = async (tx, resourceId, secret) => {
+    const sealedSecret = secret === undefined ? null : await seal(secret, credentialOf(c), mine.key)
+    await recordEffect(tx as IdempotencyDb, mine, { resourceId, sealedSecret }, ctx.now())
     isRecorded = true
   }
   try {
@@ -63,8 +93,23 @@ async function makeUnderClaim<R>(
     throw error
   } finally {
     clearInterval(renewal)
-    if (!isRecorded) await giveUpClaim(ctx.db, mine)
+    if (!isRecorded) await giveUpClaim(db, mine)
   }
+}
+
+async function open(c: RequestContext, key: string, sealedSecret: string | null): Promise<string> {
+  const secret = sealedSecret === null ? null : await unseal(sealedSecret, credentialOf(c), key)
+  if (secret === null) throw new SecretNoLongerAvailable()
+  return secret
+}
+
+function credentialOf(c: RequestContext): string {
+  return (c.req.header('authorization') ?? '').replace(/^Bearer +/i, '')
+}
+
+/** Both databases have the table; the builder's types cannot say so. */
+function keysOf(ctx: TenantContext | ControlContext): IdempotencyDb {
+  return ctx.db as unknown as IdempotencyDb
 }
 
 /** The same for the same operation on the same resource with the same validated body, whatever its key order. */

@@ -31,6 +31,14 @@ export class SlidingWindow implements Store<Env> {
     return { totalHits: isAllowed ? calls.length : limit + 1, resetTime }
   }
 
+  /** How many calls count now, and when the oldest of them is forgotten. Counts nothing. */
+  peek(key: string): { used: number; resetAt: Date | null } {
+    const since = this.#now() - this.#windowMs
+    const calls = (this.#calls.get(key) ?? []).filter((at) => at > since)
+    const [oldest] = calls
+    return { used: calls.length, resetAt: oldest === undefined ? null : new Date(oldest + this.#windowMs) }
+  }
+
   /** Takes back the latest call. */
   decrement(key: string): void {
     this.#calls.get(key)?.pop()

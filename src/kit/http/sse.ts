@@ -46,10 +46,15 @@ function streamOf(source: SseSource, hangUp: AbortSignal): ReadableStream<Uint8A
   hangUp.addEventListener('abort', finish, { once: true })
   if (hangUp.aborted) finish()
 
+  const giveUp = (error: unknown) => {
+    finish()
+    throw error
+  }
+
   return new ReadableStream({
     async pull(controller) {
       if (slowReader !== undefined) clearTimeout(slowReader)
-      const text = isFirst ? ': connected\n\n' : await nextText(source, gone.signal)
+      const text = isFirst ? ': connected\n\n' : await nextText(source, gone.signal).catch(giveUp)
       isFirst = false
       if (text === null || gone.signal.aborted) {
         finish()

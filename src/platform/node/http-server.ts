@@ -1,7 +1,7 @@
-import type { Server } from 'node:http'
+import type { Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
-import { clientAddress, type TrustedProxies } from '#kit/http/client-address.ts'
+import { type AddressRanges, clientAddress } from '#kit/http/client-address.ts'
 
 interface Fetcher {
   fetch(request: Request, env: object): Response | Promise<Response>
@@ -19,12 +19,26 @@ export async function listen(app: Fetcher, host: string, port: number): Promise<
     const created = serve({ fetch: app.fetch, hostname: host, port }, () => resolve(created)) as Server
     created.once('error', reject)
   })
+  const answering = openResponses(server)
   const { port: actual } = server.address() as AddressInfo
   const name = host.includes(':') ? `[${host}]` : host
-  return { url: `http://${name}:${actual}`, stop: (graceMs) => stop(server, graceMs) }
+  return { url: `http://${name}:${actual}`, stop: (graceMs) => stop(server, answering, graceMs) }
 }
 
-async function stop(server: Server, graceMs: number): Promise<void> {
+/** The answers under way. */
+function openResponses(server: Server): ReadonlySet<ServerResponse> {
+  const open = new Set<ServerResponse>()
+  server.prependListener('request', (_request, response: ServerResponse) => {
+    if (!server.listening) response.shouldKeepAlive = false
+    open.add(response)
+    response.once('close', () => open.delete(response))
+  })
+  return open
+}
+
+async function stop(server: Server, answering: ReadonlySet<ServerResponse>, graceMs: number): Promise<void> {
+  // Told "Connection: close", a client sends its next request elsewhere instead of into a connection that goes away.
+  for (const response of answering) response.shouldKeepAlive = false
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve())
   })
@@ -37,7 +51,7 @@ async function stop(server: Server, graceMs: number): Promise<void> {
 }
 
 /** The caller's address from the socket, and from `X-Forwarded-For` as far as trusted proxies wrote it. */
-export function addressFromSocket(trusted: TrustedProxies) {
+export function addressFromSocket(trusted: AddressRanges) {
   return (c: { env: unknown; req: { header(name: string): string | undefined } }): string => {
     const { incoming } = c.env as { incoming?: { socket: { remoteAddress?: string } } }
     return clientAddress(incoming?.socket.remoteAddress ?? 'unknown', c.req.header('x-forwarded-for'), trusted)

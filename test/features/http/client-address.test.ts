@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { addressGroup, clientAddress, parseTrustedProxies } from '#kit/http/client-address.ts'
+import { addressGroup, clientAddress, parseAddressRanges } from '#kit/http/client-address.ts'
 
-const trust = (...entries: string[]) => parseTrustedProxies(entries)
+const trust = (...entries: string[]) => parseAddressRanges(entries)
 
 describe('without trusted proxies', () => {
   test('the address is the socket’s, whatever the caller claims', () => {

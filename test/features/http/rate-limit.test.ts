@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { generateApiKey } from '#kit/crypto/api-key.ts'
+import { readConfig } from '#src/config.ts'
 import { startApi } from '#test/support/start-api.ts'
 import { HeldClock } from './held-clock.ts'
 
@@ -216,4 +217,121 @@ test('behind a trusted proxy each caller has the share of its own address', asyn
   expect((await api.client('garbage', '198.18.0.1').get('/agents', { 'x-forwarded-for': '203.0.113.1' })).status).toBe(
     401,
   )
+})
+
+const quotas = (requestsPerMinute: number) => ({ quotas: { requestsPerMinute } })
+
+test('of 200 calls at once the 100 that are refused say when to come back, each with the limit', async () => {
+  const api = await startApi({ env: { RATE_LIMIT_API_PER_MINUTE: '100' } })
+  const acme = await api.tenant('acme')
+  const answers = await Promise.all(Array.from({ length: 200 }, () => acme.get('/auth/me')))
+  const refused = answers.filter(({ status }) => status === 429)
+  expect(refused).toHaveLength(100)
+  for (const { headers, body } of refused) {
+    expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(58)
+    expect(Number(headers.get('retry-after'))).toBeLessThanOrEqual(60)
+    expect([headers.get('x-ratelimit-limit'), headers.get('x-ratelimit-remaining')]).toEqual(['100', '0'])
+    expect(Number(headers.get('x-ratelimit-reset'))).toBeGreaterThan(Date.now() / 1000)
+    expect(body).toMatchObject({ code: 'rate_limited', message: expect.stringContaining('Retry-After') })
+  }
+  const left = answers.filter(({ status }) => status === 200).map((a) => Number(a.headers.get('x-ratelimit-remaining')))
+  expect(left.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i))
+})
+
+test('at the edge of the window the 101st call waits to the millisecond', async () => {
+  const clock = new HeldClock()
+  const api = await startApi({ env: { RATE_LIMIT_API_PER_MINUTE: '100' }, overrides: { now: clock.now } })
+  const acme = await api.tenant('acme')
+  await times(1, () => acme.get('/auth/me'))
+  clock.pass(59_000)
+  expect(count(await times(99, () => acme.get('/auth/me')), 200)).toBe(99)
+  clock.pass(999)
+  expect((await acme.get('/auth/me')).status).toBe(429)
+  clock.pass(1)
+  // Only the first call is forgotten; a window that started anew would let a hundred pass within two seconds.
+  expect(statuses(await times(3, () => acme.get('/auth/me')))).toEqual([200, 429, 429])
+})
+
+test('a tenant’s ceiling holds over all of its keys, and minting more gains nothing', async () => {
+  const clock = new HeldClock()
+  const api = await startApi({ overrides: { now: clock.now } })
+  const acme = await api.tenant('acme', quotas(30))
+  const globex = await api.tenant('globex')
+  const minted = await times(4, () => acme.post('/auth/api-keys', { name: 'k', scopes: ['read', 'admin'] }))
+  const keys = minted.map(({ body }) => api.client(body.key))
+  const answers = await Promise.all(keys.flatMap((key) => Array.from({ length: 10 }, () => key.get('/auth/me'))))
+  expect([count(answers, 200), count(answers, 429)]).toEqual([26, 14])
+  for (const { body, headers } of answers.filter(({ status }) => status === 429)) {
+    expect(body.details).toEqual({ limit: 30, windowSeconds: 60 })
+    expect([headers.get('retry-after'), headers.get('x-ratelimit-limit')]).toEqual(['60', '30'])
+  }
+  expect((await acme.post('/auth/api-keys', { name: 'k', scopes: ['read'] })).status).toBe(429)
+  expect((await globex.get('/auth/me')).status).toBe(200)
+  clock.pass(60_000)
+  expect((await acme.get('/auth/me')).status).toBe(200)
+})
+
+test('two tenants with a ceiling do not use up each other’s', async () => {
+  const api = await startApi()
+  const [acme, globex] = [await api.tenant('acme', quotas(5)), await api.tenant('globex', quotas(5))]
+  expect(count(await times(8, () => acme.get('/auth/me')), 200)).toBe(5)
+  expect(count(await times(8, () => globex.get('/auth/me')), 200)).toBe(5)
+})
+
+test('a ceiling counts from the moment the super admin sets it, and no longer once it is lifted', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  await times(10, () => acme.get('/auth/me'))
+  const change = (body: object) => api.superAdmin.patch(`/admin/tenants/${acme.tenantId}`, body)
+  expect((await change(quotas(3))).status).toBe(200)
+  expect(count(await times(5, () => acme.get('/auth/me')), 200)).toBe(3)
+  expect((await change({ quotas: { requestsPerMinute: null } })).status).toBe(200)
+  expect(count(await times(5, () => acme.get('/auth/me')), 200)).toBe(5)
+})
+
+test('the headers tell of the limit the caller will meet first', async () => {
+  const api = await startApi({
+    env: {
+      RATE_LIMIT_API_PER_MINUTE: '12',
+      RATE_LIMIT_EXECUTE_PER_MINUTE: '8',
+      RATE_LIMIT_AUTH_PER_MINUTE: '2',
+    },
+  })
+  const acme = await api.tenant('acme', quotas(10))
+  const told = ({ headers }: { headers: Headers }) => [
+    Number(headers.get('x-ratelimit-limit')),
+    Number(headers.get('x-ratelimit-remaining')),
+  ]
+  expect(told(await acme.get('/auth/me'))).toEqual([10, 9])
+  expect(told(await acme.post('/dags/execute-definition', {}))).toEqual([8, 7])
+  expect(told(await acme.post('/auth/api-keys', {}))).toEqual([2, 1])
+  await times(4, () => acme.get('/auth/me'))
+  expect(told(await acme.post('/dags/execute-definition', {}))).toEqual([10, 2])
+})
+
+test('auth, work and other calls each have their own count', async () => {
+  const api = await startApi({ env: { RATE_LIMIT_AUTH_PER_MINUTE: '10', RATE_LIMIT_EXECUTE_PER_MINUTE: '20' } })
+  const acme = await api.tenant('acme')
+  const auth = await times(12, () => acme.post('/auth/api-keys', {}))
+  const execute = await times(23, () => acme.post('/dags/execute-definition', {}))
+  expect([count(auth, 400), count(auth, 429)]).toEqual([10, 2])
+  expect([count(execute, 400), count(execute, 429)]).toEqual([20, 3])
+  expect(count(await times(30, () => acme.get('/agents')), 200)).toBe(30)
+})
+
+test('the documented limits are the ones that hold when nobody sets others', async () => {
+  const { RATE_LIMIT_API_PER_MINUTE, RATE_LIMIT_AUTH_PER_MINUTE, RATE_LIMIT_EXECUTE_PER_MINUTE } = readConfig({})
+  expect([RATE_LIMIT_API_PER_MINUTE, RATE_LIMIT_AUTH_PER_MINUTE, RATE_LIMIT_EXECUTE_PER_MINUTE]).toEqual([100, 10, 20])
+})
+
+test('ordinary use meets no limit: a minute of work with pauses, and everything is answered', async () => {
+  const clock = new HeldClock()
+  const defaults = { RATE_LIMIT_API_PER_MINUTE: '100', RATE_LIMIT_EXECUTE_PER_MINUTE: '20' }
+  const api = await startApi({ env: defaults, overrides: { now: clock.now } })
+  const acme = await api.tenant('acme')
+  const answers = await times(300, async (i) => {
+    clock.pass(700)
+    return i % 10 === 0 ? acme.post('/dags/execute-definition', {}) : acme.get('/agents')
+  })
+  expect(count(answers, 429)).toBe(0)
 })

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { RouteContract } from '#kit/http/contract.ts'
 import type { Answer, Client } from '#test/support/client.ts'
-import { startApi } from '#test/support/start-api.ts'
+import { writeInvoice } from '#test/support/past-usage.ts'
+import { startApi, type TestApi } from '#test/support/start-api.ts'
 import { callRoute, name, tenantRoutes } from './route-walk.ts'
 
 /** What one tenant owns. */
@@ -9,9 +10,12 @@ interface Belongings {
   agentId: string
   dagId: string
   clarificationDagId: string
+  experimentId: string
   executionId: string
   artifactId: string
   apiKeyId: string
+  invoiceId: string
+  userId: string
 }
 
 /**
@@ -20,8 +24,11 @@ interface Belongings {
  */
 const PARAMETERS: Record<string, (of: Belongings) => Record<string, string>> = {
   '/auth/api-keys/{id}': ({ apiKeyId }) => ({ id: apiKeyId }),
+  '/auth/api-keys/{id}/rotate': ({ apiKeyId }) => ({ id: apiKeyId }),
+  '/users/{id}': ({ userId }) => ({ id: userId }),
   '/agents/{id}': ({ agentId }) => ({ id: agentId }),
   '/agents/{id}/activate': ({ agentId }) => ({ id: agentId }),
+  '/dags/experiments/{id}': ({ experimentId }) => ({ id: experimentId }),
   '/dags/{id}': ({ dagId }) => ({ id: dagId }),
   '/dags/{id}/execute': ({ dagId }) => ({ id: dagId }),
   '/dags/{id}/resume-clarification': ({ clarificationDagId }) => ({ id: clarificationDagId }),
@@ -33,7 +40,9 @@ const PARAMETERS: Record<string, (of: Belongings) => Record<string, string>> = {
   '/executions/{id}/resume': ({ executionId }) => ({ id: executionId }),
   '/executions/{id}/artifacts': ({ executionId }) => ({ id: executionId }),
   '/executions/{id}/artifacts/{artifactId}': ({ executionId, artifactId }) => ({ id: executionId, artifactId }),
+  '/billing/invoices/{id}': ({ invoiceId }) => ({ id: invoiceId }),
   '/costs/executions/{id}': ({ executionId }) => ({ id: executionId }),
+  '/costs/dags/{id}': ({ dagId }) => ({ id: dagId }),
 }
 
 /** Names that are the same words for every tenant; what they mean is looked at further down. */
@@ -41,33 +50,55 @@ const SHARED_NAMES = ['/agents/resolve/{name}', '/tools/{name}']
 
 /** A body that fits, for the routes that take one. */
 const BODIES: Record<string, object> = {
+  rotateApiKey: {},
+  updateUser: { name: 'taken over' },
   updateAgent: { description: 'taken over' },
   updateDag: { dagTitle: 'taken over' },
   resumeClarification: { userResponse: 'taken over' },
 }
 
 const named = tenantRoutes.filter(({ path }) => path.includes('{') && !SHARED_NAMES.includes(path))
-const lists = tenantRoutes.filter(
-  ({ method, path, request }) => method === 'get' && !path.includes('{') && request?.query,
-)
+const lists = tenantRoutes.filter(({ method, path, request }) => {
+  const takes = (request?.query as { shape?: object } | undefined)?.shape ?? {}
+  return method === 'get' && !path.includes('{') && 'limit' in takes
+})
 
-async function belongingsOf(client: Client): Promise<Belongings> {
+async function belongingsOf(api: TestApi, client: Client & { tenantId: string }): Promise<Belongings> {
   const agent = await client.post('/agents', { name: 'own', version: '1', systemPrompt: 'x' })
-  const dag = await client.post('/dags', { goalText: 'Count the words of this text: "one two three"' })
+  const dag = await client.post('/dags', {
+    goalText: 'Count the words of this text: "one two three"',
+    cronSchedule: '@daily',
+  })
   const vague = await client.post('/dags', { goalText: 'help' })
   const execution = await client.run('Summarise notes.md and write the result to out.md', {
     inputs: [{ name: 'notes.md', content: '# Notes\n\nWe ship on Friday.\n' }],
   })
   const artifacts = await client.get(`/executions/${execution.id}/artifacts`)
   const key = await client.post('/auth/api-keys', { name: 'second', scopes: ['read'] })
+  await writeInvoice(api, client.tenantId)
+  const invoices = await client.get('/billing/invoices')
+  const invitation = await client.post('/users/invite', { email: 'second@example.test' })
   return {
     agentId: agent.body.id,
     dagId: dag.body.dagId,
     clarificationDagId: vague.body.dagId,
+    experimentId: await experimentOf(client),
     executionId: execution.id,
     artifactId: artifacts.body.data[0].id,
     apiKeyId: key.body.id,
+    invoiceId: invoices.body.data[0].id,
+    userId: invitation.body.user.id,
   }
+}
+
+/** An experiment that has ended, so that nothing changes it any more. */
+async function experimentOf(client: Client): Promise<string> {
+  const wanted = { goalText: 'Count the words of "a b"', models: ['offline-1'], temperatures: [0] }
+  const { body } = await client.post('/dags/experiments', wanted)
+  while ((await client.get(`/dags/experiments/${body.id}`)).body.status !== 'completed') {
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  return body.id
 }
 
 const call = (client: Client, route: RouteContract, parameters: Record<string, string>) =>
@@ -97,7 +128,7 @@ describe('one tenant cannot reach another tenant’s', () => {
   test('things: their ids answer like ids that never were, on every route', async () => {
     const api = await startApi()
     const [acme, globex] = await Promise.all([api.tenant('acme'), api.tenant('globex')])
-    const [owned] = await Promise.all([belongingsOf(acme), belongingsOf(globex)])
+    const [owned] = await Promise.all([belongingsOf(api, acme), belongingsOf(api, globex)])
     const before = await snapshot(acme, owned)
 
     for (const route of named) {
@@ -119,7 +150,7 @@ describe('one tenant cannot reach another tenant’s', () => {
   test('artifacts through an execution of its own', async () => {
     const api = await startApi()
     const [acme, globex] = await Promise.all([api.tenant('acme'), api.tenant('globex')])
-    const [theirs, mine] = await Promise.all([belongingsOf(acme), belongingsOf(globex)])
+    const [theirs, mine] = await Promise.all([belongingsOf(api, acme), belongingsOf(api, globex)])
     const path = (executionId: string, artifactId: string) => `/executions/${executionId}/artifacts/${artifactId}`
     expect((await globex.get(path(mine.executionId, theirs.artifactId))).status).toBe(404)
     expect((await globex.get(path(theirs.executionId, mine.artifactId))).status).toBe(404)
@@ -129,7 +160,7 @@ describe('one tenant cannot reach another tenant’s', () => {
   test('rows in a list', async () => {
     const api = await startApi()
     const [acme, globex] = await Promise.all([api.tenant('acme'), api.tenant('globex')])
-    await Promise.all([belongingsOf(acme), belongingsOf(globex)])
+    await Promise.all([belongingsOf(api, acme), belongingsOf(api, globex)])
     expect(lists.map(({ path }) => path)).toEqual(
       expect.arrayContaining(['/agents', '/dags', '/executions', '/auth/api-keys']),
     )
@@ -147,7 +178,7 @@ describe('one tenant cannot reach another tenant’s', () => {
   test('executions by naming its DAG', async () => {
     const api = await startApi()
     const [acme, globex] = await Promise.all([api.tenant('acme'), api.tenant('globex')])
-    const owned = await belongingsOf(acme)
+    const owned = await belongingsOf(api, acme)
     const { body: execution } = await acme.get(`/executions/${owned.executionId}`)
     expect((await acme.get(`/executions?dagId=${execution.dagId}`)).body.data.length).toBe(1)
     expect((await globex.get(`/executions?dagId=${execution.dagId}`)).body.data).toEqual([])

@@ -13,7 +13,7 @@ test('a caller learns who it is and what it may do', async () => {
     name: 'admin@acme.test',
     role: 'admin',
     scopes: ['read', 'write', 'execute', 'admin'],
-    tenant: { id: acme.tenantId, name: 'acme', slug: 'acme', plan: 'free' },
+    tenant: { id: acme.tenantId, name: 'acme', slug: 'acme', plan: 'enterprise' },
     apiKey: {
       id: expect.any(String),
       name: 'bootstrap',
@@ -119,6 +119,7 @@ test('lists show the beginning of a key and when it was used, never the key or i
     keyPrefix: used.key.slice(0, 25),
     scopes: ['read'],
     userId: acme.userId,
+    allowedAddresses: null,
     expiresAt: null,
     lastUsedAt: '2026-03-01T12:02:00.000Z',
     revokedAt: null,

@@ -53,8 +53,9 @@ test('without a key every route but the public ones is closed', async () => {
     expect.soft([status, body?.code], name(route)).toEqual([401, 'unauthenticated'])
   }
   for (const route of publicRoutes) {
-    const { status } = await callRoute(nobody, route, { file: 'init.js' })
-    expect.soft(status, name(route)).toBe(200)
+    const isAccepting = route.operationId === 'acceptInvitation' // open to everybody, and of use with a good token only
+    const { status } = await callRoute(nobody, route, { file: 'init.js' }, isAccepting ? { token: 'x' } : undefined)
+    expect.soft(status, name(route)).toBe(isAccepting ? 404 : 200)
   }
 })
 
@@ -82,6 +83,17 @@ test('a key of whatever scopes may ask whose it is, and so may the super admin',
     tenant: null,
     apiKey: { name: 'super admin' },
   })
+})
+
+test('what is for any good key is for keys of whatever scopes, and for the super admin', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  const callers = [api.superAdmin]
+  for (const scope of TENANT_SCOPES) callers.push(await keyWith(api, acme, [scope]))
+  expect(callerRoutes.map(({ path }) => path)).toEqual(expect.arrayContaining(['/auth/me', '/rate-limit']))
+  for (const route of callerRoutes) {
+    for (const caller of callers) expect.soft((await callRoute(caller, route)).status, name(route)).toBe(200)
+  }
 })
 
 test('a super-admin key opens no tenant route', async () => {

@@ -28,6 +28,7 @@ test('the numbers of one execution agree with each other in every view', async (
       const execution = await acme.runDefinition(planOf(tasks))
       const events = await acme.events(execution.id)
       const { body: cost } = await acme.get(`/costs/executions/${execution.id}`)
+      const { body: dagCost } = await acme.get(`/costs/dags/${execution.dagId}`)
       const { body: artifacts } = await acme.get(`/executions/${execution.id}/artifacts?includeTotal=true`)
 
       const expected = expectedStatuses(tasks)
@@ -49,7 +50,10 @@ test('the numbers of one execution agree with each other in every view', async (
       expect(events.map(({ id }) => id)).toEqual(events.map((_, index) => index + 1))
       expect(told('execution:wave_started')).toBe(told('execution:wave_completed'))
       expect(artifacts.pagination.total).toBe(count('completed'))
-      expect(cost.execution).toMatchObject({ usage: execution.totalUsage, costUsdMicros: execution.costUsdMicros })
+      const spent = { usage: execution.totalUsage, costUsdMicros: execution.costUsdMicros }
+      expect(cost.execution).toMatchObject(spent)
+      expect(dagCost.executions).toEqual({ ...spent, count: 1, calls: told('execution:synthesis_completed') })
+      expect(dagCost.totals.grandTotalCostUsdMicros).toBe(cost.totals.grandTotalCostUsdMicros)
     }),
     { numRuns: 40 },
   )

@@ -13,3 +13,22 @@ export const ScopeNotGrantable = defineError({
   message: 'A key can be given only scopes that the key making it holds.',
   details: z.object({ missing: z.array(z.string()) }),
 })
+
+export const ServiceKeyForbidden = defineError({
+  code: 'service_key_forbidden',
+  kind: 'forbidden',
+  message: 'Keys of the tenant or of other users are for callers with the `admin` scope.',
+})
+
+export const ApiKeyEnded = defineError({
+  code: 'api_key_ended',
+  kind: 'conflict',
+  message: 'This API key is revoked or expired and cannot be rotated.',
+})
+
+export const ApiKeyTooOld = defineError({
+  code: 'api_key_too_old',
+  kind: 'unprocessable',
+  message: 'API keys of this tenant may not last that long.',
+  details: z.object({ maxAgeDays: z.int() }),
+})

@@ -1,5 +1,5 @@
 import { addressGroup } from '#kit/http/client-address.ts'
-import { RateLimited } from '#kit/http/errors.ts'
+import { rateLimited } from '#kit/http/rate-limit.ts'
 import { SlidingWindow, windowKey } from '#kit/http/sliding-window.ts'
 
 const WINDOW_MS = 60_000
@@ -44,13 +44,6 @@ export class FailedSecrets {
   #take(key: string, limit: number): void {
     const { totalHits, resetTime } = this.#window.increment(key)
     if (totalHits <= limit) return
-    const waitMs = (resetTime?.getTime() ?? 0) - this.#nowMs()
-    throw new RateLimited(
-      { limit, windowSeconds: WINDOW_MS / 1000 },
-      {
-        message: 'Too many wrong API keys. Wait as long as Retry-After says.',
-        retryAfterSeconds: Math.max(1, Math.ceil(waitMs / 1000)),
-      },
-    )
+    throw rateLimited(limit, resetTime, this.#nowMs(), 'Too many wrong API keys. Wait as long as Retry-After says.')
   }
 }

@@ -17,6 +17,8 @@ export interface CallerRow {
   tenant_id: string
   tenant_status: string
   tenant_plan: string
+  tenant_quotas: string
+  allowed_addresses: string | null
 }
 
 /** The same with the names a person would want to see. */
@@ -46,6 +48,7 @@ function callers(db: TenantDb) {
     .innerJoin('tenant as t', (join) => join.onTrue())
     .select(['k.id', 'k.user_id', 'k.hash', 'k.scopes', 'k.expires_at', 'k.revoked_at'])
     .select(['u.role as user_role', 'u.status as user_status'])
+    .select(['k.allowed_addresses', 't.quotas as tenant_quotas'])
     .select(['t.id as tenant_id', 't.status as tenant_status', 't.plan as tenant_plan'])
 }
 
@@ -80,6 +83,8 @@ export interface NewKeyRow {
   hash: string
   scopes: readonly TenantScope[]
   isBootstrap: boolean
+  /** Null: from everywhere. */
+  allowedAddresses: readonly string[] | null
   expiresAt: string | null
   createdAt: string
 }
@@ -96,6 +101,7 @@ export async function insertKey(db: TenantDb, key: NewKeyRow): Promise<void> {
       hash: key.hash,
       scopes: JSON.stringify(key.scopes),
       is_bootstrap: key.isBootstrap ? 1 : 0,
+      allowed_addresses: key.allowedAddresses && JSON.stringify(key.allowedAddresses),
       expires_at: key.expiresAt,
       last_used_at: null,
       revoked_at: null,
@@ -110,6 +116,7 @@ const SHOWN = [
   'key_prefix',
   'scopes',
   'user_id',
+  'allowed_addresses',
   'expires_at',
   'last_used_at',
   'revoked_at',
@@ -117,31 +124,88 @@ const SHOWN = [
 ] as const satisfies (keyof ApiKeysTable)[]
 type ShownRow = Pick<ApiKeysTable, (typeof SHOWN)[number]>
 
-export async function listKeysOfUser(db: TenantDb, userId: string | null, page: PageRequest): Promise<Page<ShownRow>> {
+/** Whose keys: a user's, the tenant's own (null), or anybody's (undefined). */
+export type Owner = string | null | undefined
+
+function isOf(owner: string | null) {
+  return ['user_id', owner === null ? 'is' : '=', owner] as const
+}
+
+export async function listKeys(db: TenantDb, owner: Owner, page: PageRequest): Promise<Page<ShownRow>> {
   const query = db.selectFrom('api_keys').select(SHOWN)
-  return fetchPage(userId === null ? query.where('user_id', 'is', null) : query.where('user_id', '=', userId), page)
+  return fetchPage(owner === undefined ? query : query.where(...isOf(owner)), page)
+}
+
+export async function findKey(db: TenantDb, id: string): Promise<ApiKey | null> {
+  const row = await db.selectFrom('api_keys').select(SHOWN).where('id', '=', id).executeTakeFirst()
+  return row ? toApiKey(row) : null
 }
 
 /**
- * Revokes a key, of any user or (when given) of that user only.
+ * Revokes a key of this owner.
  *
  * @returns false when there is no such key; revoking twice is no error and keeps the first time
  */
-export async function revokeKey(
-  db: TenantDb,
-  id: string,
-  ownerId: string | null | undefined,
-  now: string,
-): Promise<boolean> {
-  const { numUpdatedRows } = await db
+export async function revokeKey(db: TenantDb, id: string, owner: Owner, now: string): Promise<boolean> {
+  const update = db
     .updateTable('api_keys')
     .set((eb) => ({ revoked_at: eb.fn.coalesce('revoked_at', eb.val(now)) }))
     .where('id', '=', id)
-    .$if(ownerId !== undefined, (query) =>
-      ownerId === null ? query.where('user_id', 'is', null) : query.where('user_id', '=', ownerId as string),
-    )
+  const { numUpdatedRows } = await (owner === undefined
+    ? update
+    : update.where(...isOf(owner))
+  ).executeTakeFirstOrThrow()
+  return numUpdatedRows === 1n
+}
+
+/** What the key that takes another's place has from it. */
+export type Inheritance = Pick<
+  NewKeyRow,
+  'userId' | 'name' | 'scopes' | 'isBootstrap' | 'allowedAddresses' | 'expiresAt' | 'createdAt'
+>
+
+export async function findInheritance(db: TenantDb, id: string, owner: Owner): Promise<Inheritance | null> {
+  const query = db
+    .selectFrom('api_keys')
+    .select([...SHOWN, 'is_bootstrap'])
+    .where('id', '=', id)
+  const row = await (owner === undefined ? query : query.where(...isOf(owner))).executeTakeFirst()
+  if (!row) return null
+  const { userId, name, scopes, allowedAddresses, expiresAt, createdAt } = toApiKey(row)
+  return { userId, name, scopes, isBootstrap: row.is_bootstrap === 1, allowedAddresses, expiresAt, createdAt }
+}
+
+export interface Replacement {
+  replacedBy: string
+  expiresAt: string
+  /** Null: the key works until it expires. */
+  revokedAt: string | null
+}
+
+/**
+ * Ends a key in favour of another, if it still works and has not been replaced. One statement: of several rotations at
+ * once, one finds it so.
+ */
+export async function replaceKey(db: TenantDb, id: string, by: Replacement, now: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('api_keys')
+    .set({ replaced_by: by.replacedBy, expires_at: by.expiresAt, revoked_at: by.revokedAt })
+    .where('id', '=', id)
+    .where('replaced_by', 'is', null)
+    .where('revoked_at', 'is', null)
+    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)]))
     .executeTakeFirstOrThrow()
   return numUpdatedRows === 1n
+}
+
+/** Revokes all keys of this user; those that are revoked already keep their moment. */
+export async function revokeKeysOfUser(db: TenantDb, userId: string, now: string): Promise<void> {
+  await db
+    .updateTable('api_keys')
+    .set({ revoked_at: now })
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .execute()
 }
 
 /** Revokes the keys that bootstrap made for this user. */
@@ -162,9 +226,28 @@ export function toApiKey(row: ShownRow): ApiKey {
     keyPrefix: row.key_prefix,
     scopes: JSON.parse(row.scopes) as TenantScope[],
     userId: row.user_id,
+    allowedAddresses: row.allowed_addresses === null ? null : (JSON.parse(row.allowed_addresses) as string[]),
     expiresAt: row.expires_at,
     lastUsedAt: row.last_used_at,
     revokedAt: row.revoked_at,
     createdAt: row.created_at,
   }
+}
+
+/** Whether the user ever had a key: everybody who came in did. */
+export async function hasHadKey(db: TenantDb, userId: string): Promise<boolean> {
+  const row = await db.selectFrom('api_keys').select('id').where('user_id', '=', userId).limit(1).executeTakeFirst()
+  return row !== undefined
+}
+
+export async function hasWorkingKey(db: TenantDb, userId: string, now: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('api_keys')
+    .select('id')
+    .where('user_id', '=', userId)
+    .where('revoked_at', 'is', null)
+    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)]))
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
 }

@@ -1,10 +1,16 @@
 import type { TenantContext, TenantScope } from '#kit/context.ts'
-import { generateApiKey, type KeyEnvironment } from '#kit/crypto/api-key.ts'
+import type { KeyEnvironment } from '#kit/crypto/api-key.ts'
 import type { SecretHasher } from '#kit/crypto/secret-hash.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
-import { InvalidApiKey, ValidationFailed } from '#kit/http/errors.ts'
-import type { ApiKey, CreateApiKey, Me } from './contract.ts'
-import { ApiKeyNotFound, ScopeNotGrantable } from './errors.ts'
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { InvalidApiKey, SecretNoLongerAvailable } from '#kit/http/errors.ts'
+import type { Made } from '#kit/http/idempotency.ts'
+import { addSeconds } from '#kit/time.ts'
+import { getMaxApiKeyAge } from '../tenants/own-repository.ts'
+import type { ApiKey, CreateApiKey, ListApiKeysQuery, Me, NewApiKey, RotateApiKey } from './contract.ts'
+import { ApiKeyEnded, ApiKeyNotFound, ScopeNotGrantable, ServiceKeyForbidden } from './errors.ts'
+import { earlierEnd, expiryOfNewKey, expiryOfSuccessor } from './lifetime.ts'
+import { makeKey } from './make-key.ts'
 import * as rows from './repository.ts'
 
 export interface KeyMaking {
@@ -27,57 +33,86 @@ export async function getMe(ctx: TenantContext): Promise<Me> {
   }
 }
 
-export async function listApiKeys(ctx: TenantContext, page: PageRequest): Promise<Page<ApiKey>> {
-  const found = await rows.listKeysOfUser(ctx.db, ctx.actor.userId, page)
+/** @throws ServiceKeyForbidden when others' keys are asked for without the `admin` scope */
+export async function listApiKeys(
+  ctx: TenantContext,
+  owner: ListApiKeysQuery['owner'],
+  page: PageRequest,
+): Promise<Page<ApiKey>> {
+  if (owner !== 'me' && !isAdmin(ctx)) throw new ServiceKeyForbidden()
+  const owners = { me: ctx.actor.userId, service: null, all: undefined }
+  const found = await rows.listKeys(ctx.db, owners[owner], page)
   return { ...found, rows: found.rows.map(rows.toApiKey) }
 }
 
 /**
- * Creates a key for the calling user.
+ * Creates a key for the calling user, or for the tenant: a service key. What a service key makes is one too.
  *
  * @returns the key with its secret, which is not kept
- * @throws ValidationFailed when it would have expired already
+ * @throws ServiceKeyForbidden when it would be a service key and the calling one lacks the `admin` scope
  * @throws ScopeNotGrantable when the calling key lacks one of the scopes: a key cannot make a mightier one
+ * @throws ValidationFailed when it would have expired already
+ * @throws ApiKeyTooOld when it would last longer than the tenant allows
  */
-export async function createApiKey(
-  ctx: TenantContext,
-  { hasher, environment }: KeyMaking,
-  input: CreateApiKey,
-): Promise<ApiKey & { key: string }> {
-  if (input.expiresAt !== undefined && Date.parse(input.expiresAt) <= ctx.now().getTime()) {
-    throw new ValidationFailed([{ path: 'expiresAt', message: 'This moment has passed.' }])
-  }
-  const missing = input.scopes.filter((scope) => !ctx.actor.scopes.includes(scope))
-  if (missing.length > 0) throw new ScopeNotGrantable({ missing })
-
-  const { key, keyId, keyPrefix } = generateApiKey(environment)
-  const row: rows.NewKeyRow = {
-    id: ctx.newId(),
-    keyId,
-    userId: ctx.actor.userId,
+export async function createApiKey(ctx: TenantContext, making: KeyMaking, input: CreateApiKey): Promise<NewApiKey> {
+  const userId = input.isServiceKey ? null : ctx.actor.userId
+  if (userId === null && !isAdmin(ctx)) throw new ServiceKeyForbidden()
+  assertGrantable(ctx, input.scopes)
+  const now = ctx.now()
+  const wanted: WantedKey = {
+    userId,
     name: input.name,
-    keyPrefix,
-    hash: await hasher.hash(key),
     scopes: [...new Set<TenantScope>(input.scopes)],
     isBootstrap: false,
-    expiresAt: input.expiresAt ?? null,
-    createdAt: ctx.now().toISOString(),
+    allowedAddresses: input.allowedAddresses ?? null,
+    expiresAt: expiryOfNewKey(input.expiresAt, await getMaxApiKeyAge(ctx.db), now),
+    createdAt: now.toISOString(),
   }
-  await ctx.directory.registerKey(keyId)
-  await rows.insertKey(ctx.db, row)
-  const { id, name, scopes, userId, expiresAt, createdAt } = row
-  return {
-    id,
-    name,
-    keyPrefix,
-    scopes: [...scopes],
-    userId,
-    expiresAt,
-    lastUsedAt: null,
-    revokedAt: null,
-    createdAt,
-    key,
+  return storeNewKey(ctx, making, wanted)
+}
+
+/**
+ * Puts a new key in the place of one, with the same name, owner, scopes and addresses. The old one ends
+ * `overlapSeconds` from now, or when it would have anyway; without an overlap it is revoked.
+ *
+ * @returns the new key with its secret, which is not kept
+ * @throws ApiKeyNotFound when there is none, or it is another's and the caller lacks the `admin` scope
+ * @throws ApiKeyEnded when it is revoked, expired or replaced already; of several rotations at once one wins
+ * @throws ScopeNotGrantable when the calling key lacks one of its scopes
+ */
+export async function rotateApiKey(
+  ctx: TenantContext,
+  making: KeyMaking,
+  id: string,
+  { overlapSeconds }: RotateApiKey,
+): Promise<NewApiKey> {
+  const now = ctx.now()
+  const old = await rows.findInheritance(ctx.db, id, reachOf(ctx))
+  if (!old) throw new ApiKeyNotFound()
+  assertGrantable(ctx, old.scopes)
+
+  const expiresAt = expiryOfSuccessor(old, await getMaxApiKeyAge(ctx.db), now)
+  const at = now.toISOString()
+  const end = {
+    expiresAt: earlierEnd(old.expiresAt, addSeconds(now, overlapSeconds)),
+    revokedAt: overlapSeconds === 0 ? at : null,
   }
+  return storeNewKey(ctx, making, { ...old, expiresAt, createdAt: at }, async (tx, replacedBy) => {
+    const wasFirst = await rows.replaceKey(tx, id, { ...end, replacedBy }, at)
+    if (!wasFirst) throw new ApiKeyEnded()
+  })
+}
+
+/**
+ * A key that an earlier call with the same `Idempotency-Key` made, shown again.
+ *
+ * @throws SecretNoLongerAvailable when it cannot be
+ */
+export async function showNewApiKey(ctx: TenantContext, made: Made): Promise<NewApiKey> {
+  const key = await made.secret()
+  const row = await rows.findKey(ctx.db, made.id)
+  if (!row) throw new SecretNoLongerAvailable()
+  return { ...row, key }
 }
 
 /**
@@ -86,7 +121,60 @@ export async function createApiKey(
  * @throws ApiKeyNotFound when there is none, or it is another user's and the caller lacks the `admin` scope
  */
 export async function revokeApiKey(ctx: TenantContext, id: string): Promise<void> {
-  const owner = ctx.actor.scopes.includes('admin') ? undefined : ctx.actor.userId
-  const isRevoked = await rows.revokeKey(ctx.db, id, owner, ctx.now().toISOString())
+  const isRevoked = await rows.revokeKey(ctx.db, id, reachOf(ctx), ctx.now().toISOString())
   if (!isRevoked) throw new ApiKeyNotFound()
+}
+
+type WantedKey = Omit<rows.NewKeyRow, 'id' | 'keyId' | 'keyPrefix' | 'hash'>
+
+/** Makes a key and stores it, in one transaction with what else belongs to that. */
+async function storeNewKey(
+  ctx: TenantContext,
+  making: KeyMaking,
+  wanted: WantedKey,
+  alongside: (tx: TenantDb, id: string) => Promise<void> = async () => {},
+): Promise<NewApiKey> {
+  const { key, hashed } = await makeKey(ctx.directory, making)
+  const row: rows.NewKeyRow = { ...wanted, ...hashed, id: ctx.newId() }
+  try {
+    await ctx.transaction(async (tx) => {
+      await alongside(tx, row.id)
+      await rows.insertKey(tx, row)
+      await ctx.commitWith(tx, row.id, key)
+    })
+  } catch (error) {
+    await ctx.directory.removeKey(row.keyId) // it would lead to nothing
+    throw error
+  }
+  return { ...asShown(row), key }
+}
+
+function asShown(row: rows.NewKeyRow): ApiKey {
+  const { id, name, keyPrefix, scopes, userId, allowedAddresses, expiresAt, createdAt } = row
+  return {
+    id,
+    name,
+    keyPrefix,
+    scopes: [...scopes],
+    userId,
+    allowedAddresses: allowedAddresses && [...allowedAddresses],
+    expiresAt,
+    lastUsedAt: null,
+    revokedAt: null,
+    createdAt,
+  }
+}
+
+function isAdmin(ctx: TenantContext): boolean {
+  return ctx.actor.scopes.includes('admin')
+}
+
+/** Whose keys the caller may end or replace. */
+function reachOf(ctx: TenantContext): rows.Owner {
+  return isAdmin(ctx) ? undefined : ctx.actor.userId
+}
+
+function assertGrantable(ctx: TenantContext, scopes: readonly TenantScope[]): void {
+  const missing = scopes.filter((scope) => !ctx.actor.scopes.includes(scope))
+  if (missing.length > 0) throw new ScopeNotGrantable({ missing })
 }

@@ -3,7 +3,8 @@ import type { SecretHasher } from '#kit/crypto/secret-hash.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
 import { findTenantOfKey } from '#kit/db/directory.ts'
 import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
-import { InvalidApiKey, TenantSuspended } from '#kit/http/errors.ts'
+import { type AddressRanges, isInRanges, parseAddressRanges } from '#kit/http/client-address.ts'
+import { AddressNotAllowed, InvalidApiKey, TenantSuspended } from '#kit/http/errors.ts'
 import type { AddressLimit } from '#kit/http/rate-limit.ts'
 import type { Digest } from '#ports/digest.ts'
 import { type AdminKeyRow, findAdminKey } from '../admin-keys/repository.ts'
@@ -23,6 +24,7 @@ export interface VerifierParts {
 }
 
 const REMEMBERED_KEYS = 50_000
+const REMEMBERED_LISTS = 5_000
 const TOUCH_EVERY_MS = 60_000
 
 /**
@@ -36,6 +38,8 @@ export class KeyVerifier {
   /** Id of a key -> when its use was last written down, epoch milliseconds. */
   readonly #notedAt = new Map<string, number>()
   readonly #comparing = new Map<string, Promise<boolean>>()
+  /** Allow-list as it is stored -> the ranges it means. */
+  readonly #rangesOf = new Map<string, AddressRanges>()
   /** Key id -> tenant id; never changes for a key. */
   readonly #tenantOfKey = new Map<string, string>()
 
@@ -46,7 +50,7 @@ export class KeyVerifier {
   /**
    * The caller behind a tenant's key, with the tenant's database held open.
    *
-   * @throws InvalidApiKey, RateLimited (too many failures from this address), TenantSuspended
+   * @throws InvalidApiKey, RateLimited (too many failures from this address), AddressNotAllowed, TenantSuspended
    */
   async tenantKey(credential: string, address: string): Promise<{ caller: CallerRow; home: PinnedHome }> {
     const parsed = parseApiKey(credential)
@@ -58,6 +62,7 @@ export class KeyVerifier {
       const caller = await findCaller(home.db, parsed.keyId)
       if (!caller || !(await this.#matches(credential, parsed, caller.hash, address))) return this.#fail(address)
       if (!isUsable(caller, this.#parts.nowMs())) return this.#fail(address)
+      if (!this.#isAllowedFrom(address, caller.allowed_addresses)) throw new AddressNotAllowed()
       if (caller.tenant_status !== 'active') throw new TenantSuspended()
       await this.#noteUse(home, caller)
       return { caller, home }
@@ -80,6 +85,17 @@ export class KeyVerifier {
   #fail(address: string): never {
     this.#parts.addressLimit.count(address)
     throw new InvalidApiKey()
+  }
+
+  /** Asked only about a key whose secret was right: nobody else learns that it has an allow-list. */
+  #isAllowedFrom(address: string, allowedAddresses: string | null): boolean {
+    if (allowedAddresses === null) return true
+    let ranges = this.#rangesOf.get(allowedAddresses)
+    if (!ranges) {
+      ranges = parseAddressRanges(JSON.parse(allowedAddresses) as string[])
+      remember(this.#rangesOf, allowedAddresses, ranges, REMEMBERED_LISTS)
+    }
+    return isInRanges(address, ranges)
   }
 
   async #findTenant(keyId: string): Promise<string | null> {
@@ -127,7 +143,7 @@ function isUsable(caller: CallerRow, nowMs: number): boolean {
   return caller.user_id === null || caller.user_status === 'active'
 }
 
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  if (map.size >= REMEMBERED_KEYS) map.delete(map.keys().next().value as string)
+function remember<T>(map: Map<string, T>, key: string, value: T, most = REMEMBERED_KEYS): void {
+  if (map.size >= most) map.delete(map.keys().next().value as string)
   map.set(key, value)
 }

@@ -2,31 +2,28 @@ import { TENANT_SCOPES } from '#kit/context.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import { newId } from '#kit/ids.ts'
+import type { HashedKey } from '../api-keys/make-key.ts'
 import { insertKey, revokeBootstrapKeys } from '../api-keys/repository.ts'
 import { findActiveAdmin, insertActiveUser } from '../users/repository.ts'
 import type { Tenant } from './contract.ts'
+import type { QuotaOverrides } from './plans.ts'
 import { insertTenantRecord } from './repository.ts'
-
-/** A key control has made and indexed; the tenant stores only its hash. */
-export interface HashedKey {
-  keyId: string
-  keyPrefix: string
-  hash: string
-}
 
 export interface Provision {
   tenant: Tenant
-  user: { id: string; email: string; name: string }
-  key: HashedKey
+  quotaOverrides: QuotaOverrides
+  /** The first admin and that admin's key, if there is to be one. */
+  admin: { user: { id: string; email: string; name: string }; key: HashedKey } | null
 }
 
-/** Fills a new tenant's database: its own record, its first admin and that admin's key. */
-export async function provisionIdentity(db: TenantDb, { tenant, user, key }: Provision): Promise<void> {
+/** Fills a new tenant's database: its own record and, if asked, its first admin with a key. */
+export async function provisionIdentity(db: TenantDb, { tenant, quotaOverrides, admin }: Provision): Promise<void> {
   const at = tenant.createdAt
   await transaction(db, async (tx) => {
-    await insertTenantRecord(tx, tenant)
-    await insertActiveUser(tx, { ...user, role: 'admin', createdAt: at })
-    await insertBootstrapKey(tx, user.id, key, at)
+    await insertTenantRecord(tx, tenant, quotaOverrides)
+    if (!admin) return
+    await insertActiveUser(tx, { ...admin.user, role: 'admin', createdAt: at })
+    await insertBootstrapKey(tx, admin.user.id, admin.key, at)
   })
 }
 
@@ -62,6 +59,7 @@ async function insertBootstrapKey(tx: TenantDb, userId: string, key: HashedKey, 
     name: 'bootstrap',
     scopes: TENANT_SCOPES,
     isBootstrap: true,
+    allowedAddresses: null,
     expiresAt: null,
     createdAt,
   })

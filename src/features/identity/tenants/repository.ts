@@ -1,11 +1,15 @@
+import type { Selectable } from 'kysely'
 import type { ControlDb, ControlTables } from '#kit/db/control-tables.ts'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
-import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { prepared } from '#kit/db/prepared.ts'
+import { foundBy, putSearchWords, removeSearchWords } from '#kit/db/search.ts'
+import type { TenantDb, TenantTable, TenantTables } from '#kit/db/tenant-tables.ts'
 import type { Tenant } from './contract.ts'
+import { limitsOfRow, type QuotaOverrides, readOverrides } from './plans.ts'
 
 type TenantRow = ControlTables['tenants']
 
-export async function insertTenant(db: ControlDb, tenant: Tenant): Promise<void> {
+export async function insertTenant(db: ControlDb, tenant: Tenant, overrides: QuotaOverrides): Promise<void> {
   await db
     .insertInto('tenants')
     .values({
@@ -14,15 +18,59 @@ export async function insertTenant(db: ControlDb, tenant: Tenant): Promise<void>
       slug: tenant.slug,
       status: tenant.status,
       plan: tenant.plan,
-      quotas: '{}',
+      quotas: JSON.stringify(overrides),
       created_at: tenant.createdAt,
       updated_at: tenant.updatedAt,
     })
     .execute()
+  await putSearchWords(db, 'tenant', tenant.id, [tenant.name, tenant.slug])
 }
 
-export async function setTenantStatus(db: ControlDb, id: string, status: Tenant['status'], now: string): Promise<void> {
-  await db.updateTable('tenants').set({ status, updated_at: now }).where('id', '=', id).execute()
+/** Ends a creation. @returns false when it took so long that it was cleared away */
+export async function activateTenant(tx: ControlDb, id: string): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('tenants')
+    .set({ status: 'active' })
+    .where('id', '=', id)
+    .where('status', '=', 'pending')
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows === 1n
+}
+
+/** A row as it is kept: `quotas` only holds what differs from the plan. */
+export interface StoredTenant {
+  tenant: Tenant
+  quotaOverrides: QuotaOverrides
+}
+
+export async function findTenant(db: ControlDb, id: string): Promise<StoredTenant | null> {
+  const row = await db.selectFrom('tenants').selectAll().where('id', '=', id).executeTakeFirst()
+  return row ? { tenant: toTenant(row), quotaOverrides: readOverrides(row.quotas) } : null
+}
+
+export interface TenantChange {
+  name?: string | undefined
+  status?: Tenant['status'] | undefined
+  plan?: Tenant['plan'] | undefined
+  /** Takes the place of all overrides. */
+  quotas?: QuotaOverrides | undefined
+}
+
+/** Changes what is given, unless the tenant is being created. Without a difference `updated_at` stays. */
+export async function updateTenant(tx: ControlDb, id: string, change: TenantChange, now: string): Promise<void> {
+  const before = await tx.selectFrom('tenants').selectAll().where('id', '=', id).executeTakeFirst()
+  if (!before) return
+  const { name = before.name, status = before.status, plan = before.plan } = change
+  const quotas = change.quotas === undefined ? before.quotas : JSON.stringify(change.quotas)
+  const isSame = name === before.name && status === before.status && plan === before.plan && quotas === before.quotas
+  if (isSame) return
+  await tx
+    .updateTable('tenants')
+    .set({ name, status, plan, quotas, updated_at: now })
+    .where('id', '=', id)
+    .where('status', '!=', 'pending')
+    .execute()
+  if (name !== before.name) await putSearchWords(tx, 'tenant', id, [name, before.slug])
 }
 
 export async function findTenantBySlug(db: ControlDb, slug: string): Promise<Tenant | null> {
@@ -30,23 +78,98 @@ export async function findTenantBySlug(db: ControlDb, slug: string): Promise<Ten
   return row ? toTenant(row) : null
 }
 
-export async function listTenants(db: ControlDb, page: PageRequest): Promise<Page<TenantRow>> {
-  return fetchPage(db.selectFrom('tenants').selectAll(), page)
+export interface TenantFilter {
+  status?: Tenant['status'] | undefined
+  plan?: Tenant['plan'] | undefined
+  search?: string | undefined
+  createdFrom?: string | undefined
+  createdBefore?: string | undefined
+}
+
+export async function listTenants(db: ControlDb, filter: TenantFilter, page: PageRequest): Promise<Page<Tenant>> {
+  let query = db.selectFrom('tenants').selectAll()
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+  if (filter.plan !== undefined) query = query.where('plan', '=', filter.plan)
+  if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
+  if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
+  if (filter.search !== undefined) query = query.where(foundBy('tenant', 'tenants.id', filter.search))
+  const found = await fetchPage(query, page)
+  return { ...found, rows: found.rows.map(toTenant) }
+}
+
+/**
+ * Deletes a tenant and whatever leads to it; its row last.
+ *
+ * @returns how many keys led to it; null when there was no such tenant
+ */
+export async function deleteTenant(tx: ControlDb, id: string): Promise<number | null> {
+  const keys = await deleteWhatLeadsTo(tx, id)
+  const { numDeletedRows } = await tx.deleteFrom('tenants').where('id', '=', id).executeTakeFirstOrThrow()
+  return numDeletedRows === 1n ? keys : null
 }
 
 /** Removes a tenant that never became one; its keys lead nowhere afterwards. */
-export async function deletePendingTenant(db: ControlDb, id: string): Promise<void> {
-  await db.deleteFrom('key_index').where('tenant_id', '=', id).execute()
-  await db.deleteFrom('tenants').where('id', '=', id).where('status', '=', 'pending').execute()
+export async function deletePendingTenant(tx: ControlDb, id: string): Promise<void> {
+  const pending = tx.deleteFrom('tenants').where('id', '=', id).where('status', '=', 'pending')
+  const { numDeletedRows } = await pending.executeTakeFirstOrThrow()
+  if (numDeletedRows === 1n) await deleteWhatLeadsTo(tx, id)
+}
+
+/** @returns how many keys did */
+async function deleteWhatLeadsTo(tx: ControlDb, id: string): Promise<number> {
+  const { numDeletedRows } = await tx.deleteFrom('key_index').where('tenant_id', '=', id).executeTakeFirstOrThrow()
+  await tx.deleteFrom('due_work').where('tenant_id', '=', id).execute()
+  await tx.deleteFrom('idempotency_keys').where('resource_id', '=', id).execute() // with its first key, sealed
+  await removeSearchWords(tx, 'tenant', id)
+  return Number(numDeletedRows)
 }
 
 /** What the tenant's own database knows of itself, so that a request needs no other. */
-export async function insertTenantRecord(tx: TenantDb, tenant: Tenant): Promise<void> {
+export async function insertTenantRecord(tx: TenantDb, tenant: Tenant, overrides: QuotaOverrides): Promise<void> {
   const { id, name, slug, plan, createdAt } = tenant
   await tx
     .insertInto('tenant')
-    .values({ id, name, slug, status: 'active', plan, quotas: '{}', updated_at: createdAt })
+    .values({ id, name, slug, status: 'active', plan, quotas: JSON.stringify(overrides), updated_at: createdAt })
     .execute()
+}
+
+/** Whom the tenant was created with: the user of the oldest bootstrap key. Null when it was created without an admin. */
+export async function findFirstAdmin(db: TenantDb): Promise<{ id: string; email: string } | null> {
+  const row = await db
+    .selectFrom('api_keys as k')
+    .innerJoin('users as u', 'u.id', 'k.user_id')
+    .select(['u.id', 'u.email'])
+    .where('k.is_bootstrap', '=', 1)
+    .orderBy('k.created_at')
+    .orderBy('k.id')
+    .limit(1)
+    .executeTakeFirst()
+  return row ?? null
+}
+
+type TenantRecordRow = Selectable<TenantTable>
+
+/** What may change in it. */
+export type TenantRecord = Required<TenantChange> & { updatedAt: string }
+
+/** Brings the tenant's own copy up to date. */
+export async function setTenantRecord(db: TenantDb, record: TenantRecord): Promise<void> {
+  const { name, status, plan, quotas, updatedAt } = record
+  await db
+    .updateTable('tenant')
+    .set({ name, status, plan, quotas: JSON.stringify(quotas), updated_at: updatedAt })
+    .execute()
+}
+
+const ownRecord = prepared<TenantTables, Record<never, never>, TenantRecordRow>((db) =>
+  db.selectFrom('tenant').selectAll(),
+)
+
+/** The one row. */
+export async function getTenantRecord(db: TenantDb): Promise<TenantRecordRow> {
+  const [row] = await ownRecord(db, {})
+  if (!row) throw new Error('a tenant database without its record')
+  return row
 }
 
 export function toTenant(row: TenantRow): Tenant {
@@ -56,6 +179,7 @@ export function toTenant(row: TenantRow): Tenant {
     slug: row.slug,
     status: row.status as Tenant['status'],
     plan: row.plan as Tenant['plan'],
+    quotas: limitsOfRow(row.plan, row.quotas),
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }

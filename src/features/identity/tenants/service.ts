@@ -1,91 +1,50 @@
+import { periodOf } from '#kit/billing-period.ts'
 import type { ControlContext } from '#kit/context.ts'
-import { generateApiKey } from '#kit/crypto/api-key.ts'
-import { isUniqueViolation } from '#kit/db/constraint-errors.ts'
-import { directoryOf } from '#kit/db/directory.ts'
+import { NoTenantDatabase } from '#kit/db/databases.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
-import type { KeyMaking } from '../api-keys/service.ts'
-import type { CreateTenant, NewTenant, Tenant } from './contract.ts'
-import { TenantSlugTaken } from './errors.ts'
-import type { HashedKey, Provision, Rotation } from './operations.ts'
+import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { createdRange } from '#kit/http/filters.ts'
+import type { TenantLimits } from '#kit/quotas.ts'
+import type { ListTenantsQuery, Tenant, TenantDetails } from './contract.ts'
+import { NO_FIGURES, type StoredFigures } from './figures.ts'
+import { limitsOfRow } from './plans.ts'
 import * as rows from './repository.ts'
+import { findSettled } from './service/change-tenant.ts'
 
-export async function listTenants(ctx: ControlContext, page: PageRequest): Promise<Page<Tenant>> {
-  const found = await rows.listTenants(ctx.db, page)
-  return { ...found, rows: found.rows.map(rows.toTenant) }
+export { resumeTenant, suspendTenant, updateTenant } from './service/change-tenant.ts'
+export { createTenant, rotateAdminKey, showNewTenant } from './service/create-tenant.ts'
+export { deleteTenant } from './service/delete-tenant.ts'
+
+/** All tenants that fit, newest first, those that are being created included. */
+export function listTenants(ctx: ControlContext, query: ListTenantsQuery, page: PageRequest): Promise<Page<Tenant>> {
+  const { status, plan, search } = query
+  return rows.listTenants(ctx.db, { status, plan, search, ...createdRange(query) }, page)
 }
 
 /**
- * Creates a tenant: its row in control (pending), its database, its first admin with a key; then it is active. When
- * the process dies in between, the pending row leads to nothing and gives way to the next creation with its slug.
+ * A tenant with its figures as they are now: months are calendar months in UTC. Of one whose purge stopped half-way
+ * they are all 0.
  *
- * @returns the tenant, the admin and the admin's key, which is not kept
- * @throws TenantSlugTaken
+ * @throws TenantNotFound, TenantPending
  */
-export async function createTenant(ctx: ControlContext, making: KeyMaking, input: CreateTenant): Promise<NewTenant> {
-  const now = ctx.now().toISOString()
-  const { slug, plan, name = slug, admin } = input
-  const tenant: Tenant = { id: ctx.newId(), name, slug, status: 'pending', plan, createdAt: now, updatedAt: now }
-  const user = { id: ctx.newId(), email: admin.email, name: admin.name ?? admin.email }
-
-  await claimSlug(ctx, tenant)
-  const { key, hashed } = await makeKey(ctx, making, tenant.id)
-  await ctx.tenants.create(tenant.id)
-  await ctx.tenants.run(tenant.id, 'provision', { tenant, user, key: hashed } satisfies Provision)
-  await rows.setTenantStatus(ctx.db, tenant.id, 'active', now)
-  return { tenant: { ...tenant, status: 'active' }, user: { id: user.id, email: user.email }, apiKey: key }
+export async function getTenant(ctx: ControlContext, id: string): Promise<TenantDetails> {
+  const { tenant, quotaOverrides } = await findSettled(ctx, id)
+  const { figures, migration } = await readFigures(ctx, id)
+  const databaseSizeBytes = await ctx.tenants.databaseSizeBytes(id)
+  return { ...tenant, quotaOverrides, figures: { ...figures, databaseSizeBytes }, migration }
 }
 
-/**
- * Gives the admin of an existing tenant a new bootstrap key and revokes the old one.
- *
- * @returns null when the tenant has no such active admin
- */
-export async function rotateAdminKey(
-  ctx: ControlContext,
-  making: KeyMaking,
-  tenant: Tenant,
-  adminEmail: string,
-): Promise<NewTenant | null> {
-  const { key, hashed } = await makeKey(ctx, making, tenant.id)
-  const rotation: Rotation = { key: hashed, adminEmail, at: ctx.now().toISOString() }
-  const user = (await ctx.tenants.run(tenant.id, 'rotateBootstrapKey', rotation)) as NewTenant['user'] | null
-  if (user) return { tenant, user, apiKey: key }
-  await directoryOf(ctx.db, tenant.id).removeKey(hashed.keyId)
-  return null
-}
-
-/** A creation takes seconds; one that is still pending after this long died. */
-const PENDING_LIMIT_MS = 60_000
-
-async function claimSlug(ctx: ControlContext, tenant: Tenant): Promise<void> {
-  if (await insertIfFree(ctx, tenant)) return
-  const holder = await rows.findTenantBySlug(ctx.db, tenant.slug)
-  const isDead = holder?.status === 'pending' && ctx.now().getTime() - Date.parse(holder.createdAt) > PENDING_LIMIT_MS
-  if (!holder || !isDead) throw new TenantSlugTaken({ slug: tenant.slug })
-  await ctx.tenants.remove(holder.id)
-  await rows.deletePendingTenant(ctx.db, holder.id)
-  // Somebody else may have cleared the same dead creation away and been quicker.
-  if (!(await insertIfFree(ctx, tenant))) throw new TenantSlugTaken({ slug: tenant.slug })
-}
-
-async function insertIfFree(ctx: ControlContext, tenant: Tenant): Promise<boolean> {
+async function readFigures(ctx: ControlContext, id: string): Promise<StoredFigures> {
   try {
-    await rows.insertTenant(ctx.db, tenant)
-    return true
+    return (await ctx.tenants.run(id, 'figures', { period: periodOf(ctx.now()) })) as StoredFigures
   } catch (error) {
-    if (isUniqueViolation(error)) return false
+    if (error instanceof NoTenantDatabase) return NO_FIGURES
     throw error
   }
 }
 
-/** The index row first: a key that leads nowhere is harmless, a key nobody can find is lost. */
-async function makeKey(
-  ctx: ControlContext,
-  making: KeyMaking,
-  tenantId: string,
-): Promise<{ key: string; hashed: HashedKey }> {
-  const { key, keyId, keyPrefix } = generateApiKey(making.environment)
-  const hash = await making.hasher.hash(key)
-  await directoryOf(ctx.db, tenantId).registerKey(keyId)
-  return { key, hashed: { keyId, keyPrefix, hash } }
+/** How a tenant stands, from its own database: for work that has no request to bring it along. */
+export async function readStanding(db: TenantDb): Promise<{ isActive: boolean; limits: TenantLimits }> {
+  const { status, plan, quotas } = await rows.getTenantRecord(db)
+  return { isActive: status === 'active', limits: limitsOfRow(plan, quotas) }
 }

@@ -14,11 +14,20 @@ const Health = z
 
 export const Readiness = z
   .object({
-    status: z.enum(['ready', 'degraded', 'not_ready']),
+    status: z.enum(['ready', 'degraded', 'not_ready']).openapi({
+      description:
+        '`not_ready` (503) when a database or the disk fails: no request can be served. `degraded` (200) when only the ' +
+        'model provider or the scheduler fails: what needs neither goes on.',
+    }),
     version: z.string(),
     uptime: z.number(),
     timestamp: z.iso.datetime(),
-    dependencies: z.record(z.string(), z.enum(['ok', 'failed'])),
+    dependencies: z.record(z.string(), z.enum(['ok', 'failed'])).openapi({
+      description:
+        '`controlDatabase`: answers a query; `tenantDatabase`: the newest active tenant’s can be opened, or there is none; ' +
+        '`modelProvider`: takes our key (asked at most once a minute); `scheduler`: looked for due work in the last three ' +
+        'minutes; `disk`: has room. Why one fails is in the log only.',
+    }),
     provider: z.string().openapi({ description: 'The model provider that is used when nobody asks for another.' }),
     model: z.string(),
     scheduler: z.object({ runningExecutions: z.int(), queuedExecutions: z.int() }),

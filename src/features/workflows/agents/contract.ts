@@ -1,9 +1,11 @@
 import { z } from '@hono/zod-openapi'
 import { AgentActive, AgentNotFound, AgentVersionTaken, UnknownTools } from '#desiagent/errors.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { CreatedRange, IdParam, Search } from '#kit/http/filters.ts'
 import { freeFormObject } from '#kit/http/free-form.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
-import { IdParam, MaxTokens, ModelName, Provider, Temperature } from '../schemas.ts'
+import { QuotaExceeded } from '#kit/quotas.ts'
+import { MaxTokens, ModelName, Provider, Temperature } from '../schemas.ts'
 
 const tags = ['Agents']
 
@@ -87,6 +89,8 @@ const ListAgentsQuery = z.strictObject({
   ...PageQuery,
   name: z.string().max(100).optional().openapi({ description: 'All versions of this name.' }),
   status: z.enum(['active', 'inactive']).optional(),
+  search: Search,
+  ...CreatedRange,
 })
 export type ListAgentsQuery = z.infer<typeof ListAgentsQuery>
 
@@ -112,7 +116,7 @@ export const createAgent = defineRoute({
   isIdempotent: true,
   summary: 'Create a version of an agent, inactive',
   request: { body: { required: true, ...json(CreateAgent, 'The agent') } },
-  responses: { 201: json(Agent, 'The agent'), ...errors(AgentVersionTaken, UnknownTools) },
+  responses: { 201: json(Agent, 'The agent'), ...errors(AgentVersionTaken, UnknownTools, QuotaExceeded) },
 })
 
 export const resolveAgent = defineRoute({

@@ -19,7 +19,7 @@ export function mountAgents(app: App, withDesi: WithDesiAgent): void {
     idempotent(
       c,
       async (ctx) => c.json(await agents.createAgent(withDesi(ctx), c.req.valid('json')), 201),
-      async (ctx, id) => c.json(await agents.getAgent(withDesi(ctx), id), 201),
+      async (ctx, made) => c.json(await agents.getAgent(withDesi(ctx), made.id), 201),
     ),
   )
 

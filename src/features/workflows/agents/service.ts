@@ -1,11 +1,13 @@
 import type { Agent } from '#desiagent/agents.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
+import { createdRange } from '#kit/http/filters.ts'
 import type { WorkflowContext } from '../context.ts'
 import type { CreateAgent, ListAgentsQuery, UpdateAgent } from './contract.ts'
 
 export function listAgents(ctx: WorkflowContext, query: ListAgentsQuery, page: PageRequest): Promise<Page<Agent>> {
+  const { name, search } = query
   const isActive = query.status === undefined ? undefined : query.status === 'active'
-  return ctx.desi.agents.list({ name: query.name, isActive }, page)
+  return ctx.desi.agents.list({ name, isActive, search, ...createdRange(query) }, page)
 }
 
 export function getAgent(ctx: WorkflowContext, id: string): Promise<Agent> {

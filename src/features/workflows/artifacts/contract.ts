@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi'
 import { ArtifactNotFound, ExecutionNotFound } from '#desiagent/errors.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { IdParam } from '#kit/http/filters.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
-import { IdParam } from '../schemas.ts'
 
 const tags = ['Artifacts']
 

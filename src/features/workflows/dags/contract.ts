@@ -9,16 +9,18 @@ import {
   PlanInvalid,
   PlanningFailed,
   ProviderNotConfigured,
+  ScheduleInvalid,
 } from '#desiagent/errors.ts'
 import { DecomposerJob } from '#desiagent/planner/decomposer-job.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { CreatedRange, IdParam, Search } from '#kit/http/filters.ts'
 import { freeFormObject } from '#kit/http/free-form.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
+import { QuotaExceeded } from '#kit/quotas.ts'
 import {
   CostUsdMicros,
   ExecutionStatus,
   GoalText,
-  IdParam,
   Inputs,
   ModelParams,
   PlanningAttempt,
@@ -32,6 +34,24 @@ export const DAG_STATUSES = ['planning', 'success', 'clarification_required', 'v
 
 // Cloned, because zod-openapi gives its method only to schemas made after it was loaded.
 const Plan = DecomposerJob.clone().openapi('DecomposerJob', { description: 'A plan: tasks, and what each waits for.' })
+
+const CronSchedule = z.string().trim().min(6).max(100).openapi({
+  description: 'Five fields: minute, hour, day of month, month, day of week (crontab(5)); or a word such as `@daily`.',
+  example: '30 8 * * 1-5',
+})
+const Timezone = z.string().max(100).openapi({
+  description: 'Name of the IANA time zone the schedule is meant in. UTC when left out.',
+  example: 'Asia/Kolkata',
+})
+
+const Schedule = {
+  cronSchedule: z.string().nullable(),
+  scheduleActive: z.boolean().openapi({ description: 'Whether the schedule is to fire.' }),
+  timezone: z.string(),
+  scheduleDescription: z.string().nullable().openapi({ description: 'The schedule in words.' }),
+  nextRunAt: z.iso.datetime().nullable().openapi({ description: 'Null without an active schedule.' }),
+  lastRunAt: z.iso.datetime().nullable(),
+}
 
 export const Dag = z
   .object({
@@ -50,6 +70,8 @@ export const Dag = z
     ]),
     attempts: z.int().openapi({ description: 'Calls made to the planner, failed ones included.' }),
     planning: z.object({ usage: TokenUsage, costUsdMicros: CostUsdMicros, attempts: z.array(PlanningAttempt) }),
+    ...Schedule,
+    createdBy: z.uuid().nullable().openapi({ description: 'The user who made it; null for a service key.' }),
     createdAt: z.iso.datetime(),
     updatedAt: z.iso.datetime(),
   })
@@ -67,6 +89,12 @@ export const CreateDag = z
       .openapi({ description: 'Who plans. The active `planner` when left out.' }),
     inputs: Inputs.optional(),
     ...ModelParams,
+    cronSchedule: CronSchedule.optional(),
+    scheduleActive: z
+      .boolean()
+      .optional()
+      .openapi({ description: 'True when there is a schedule and this is left out.' }),
+    timezone: Timezone.optional(),
   })
   .openapi('CreateDag')
 export type CreateDag = z.infer<typeof CreateDag>
@@ -88,6 +116,9 @@ export const UpdateDag = z
     dagTitle: Title.optional(),
     params: z.strictObject(ModelParams).optional(),
     plan: freeFormObject().optional().openapi({ description: 'A DecomposerJob; checked as a planned one is.' }),
+    cronSchedule: CronSchedule.nullable().optional().openapi({ description: 'Null takes the schedule away.' }),
+    scheduleActive: z.boolean().optional(),
+    timezone: Timezone.optional(),
   })
   .openapi('UpdateDag')
 export type UpdateDag = z.infer<typeof UpdateDag>
@@ -104,10 +135,33 @@ export type ExecuteDefinition = z.infer<typeof ExecuteDefinition>
 
 const ResumeClarification = z.strictObject({ userResponse: GoalText }).openapi('ResumeClarification')
 
-const ListDagsQuery = z.strictObject({ ...PageQuery, status: z.enum(DAG_STATUSES).optional() })
+const ListDagsQuery = z.strictObject({
+  ...PageQuery,
+  status: z.enum(DAG_STATUSES).optional(),
+  agentName: z.string().max(100).optional().openapi({ description: 'The planner.' }),
+  search: Search.openapi({ description: 'Words of the title or the goal, whole or their beginnings.' }),
+  ...CreatedRange,
+})
 export type ListDagsQuery = z.infer<typeof ListDagsQuery>
 
-const planningErrors = errors(AgentNotFound, ProviderNotConfigured, PlanInvalid, PlanningFailed, DagIsPlanning)
+const ListScheduledDagsQuery = z.strictObject({
+  ...PageQuery,
+  active: z
+    .enum(['true', 'false'])
+    .optional()
+    .openapi({ description: 'Only those whose schedule is to fire, or is not.' }),
+})
+export type ListScheduledDagsQuery = z.infer<typeof ListScheduledDagsQuery>
+
+const planningErrors = errors(
+  AgentNotFound,
+  ProviderNotConfigured,
+  PlanInvalid,
+  PlanningFailed,
+  DagIsPlanning,
+  ScheduleInvalid,
+  QuotaExceeded,
+)
 const planned = {
   201: json(PlannedDag, 'There is a plan'),
   202: json(ClarificationRequired, 'The planner asks a question first; answer it with `resumeClarification`'),
@@ -150,6 +204,7 @@ export const resumeClarification = defineRoute({
       ProviderNotConfigured,
       PlanInvalid,
       PlanningFailed,
+      QuotaExceeded,
     ),
   },
 })
@@ -185,7 +240,10 @@ export const executeDefinition = defineRoute({
   isIdempotent: true,
   summary: 'Execute a plan that you bring',
   request: { body: { required: true, ...json(ExecuteDefinition, 'The plan') } },
-  responses: { 202: json(StartedExecution, 'The execution'), ...errors(PlanInvalid, ProviderNotConfigured) },
+  responses: {
+    202: json(StartedExecution, 'The execution'),
+    ...errors(PlanInvalid, ProviderNotConfigured, QuotaExceeded),
+  },
 })
 
 export const listDags = defineRoute({
@@ -198,6 +256,18 @@ export const listDags = defineRoute({
   summary: 'List DAGs, newest first',
   request: { query: ListDagsQuery },
   responses: { 200: json(pageOf(Dag).openapi('DagPage'), 'A page of DAGs') },
+})
+
+export const listScheduledDags = defineRoute({
+  operationId: 'listScheduledDags',
+  method: 'get',
+  path: '/dags/scheduled',
+  tags,
+  scope: 'read',
+  home: 'tenant',
+  summary: 'List the DAGs that have a schedule, newest first',
+  request: { query: ListScheduledDagsQuery },
+  responses: { 200: json(pageOf(Dag).openapi('ScheduledDagPage'), 'A page of DAGs') },
 })
 
 export const getDag = defineRoute({
@@ -219,9 +289,12 @@ export const updateDag = defineRoute({
   tags,
   scope: 'write',
   home: 'tenant',
-  summary: 'Change title, parameters or plan; what is left out stays',
+  summary: 'Change title, parameters, plan or schedule; what is left out stays',
   request: { params: IdParam, body: { required: true, ...json(UpdateDag, 'What to change') } },
-  responses: { 200: json(Dag, 'The DAG'), ...errors(DagNotFound, DagIsPlanning, PlanInvalid, ProviderNotConfigured) },
+  responses: {
+    200: json(Dag, 'The DAG'),
+    ...errors(DagNotFound, DagIsPlanning, PlanInvalid, ProviderNotConfigured, ScheduleInvalid),
+  },
 })
 
 export const deleteDag = defineRoute({
@@ -249,6 +322,6 @@ export const executeDag = defineRoute({
   request: { params: IdParam },
   responses: {
     202: json(StartedExecution, 'The execution; follow it with `followExecution`'),
-    ...errors(DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured),
+    ...errors(DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured, QuotaExceeded),
   },
 })

@@ -12,7 +12,7 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
     return idempotent(
       c,
       async (ctx) => answer(await dags.createDag(withDesi(ctx), c.req.valid('json'))),
-      async (ctx, id) => answer(await dags.replayDag(withDesi(ctx), id)),
+      async (ctx, { id }) => answer(await dags.replayDag(withDesi(ctx), id)),
     )
   })
 
@@ -32,7 +32,7 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
     return idempotent(
       c,
       async (ctx) => answer(await dags.createExecute(withDesi(ctx), c.req.valid('json'))),
-      async (ctx, id) => answer(await dags.replayCreateExecute(withDesi(ctx), id)),
+      async (ctx, { id }) => answer(await dags.replayCreateExecute(withDesi(ctx), id)),
     )
   })
 
@@ -40,13 +40,22 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
     idempotent(
       c,
       async (ctx) => c.json(await dags.executeDefinition(withDesi(ctx), c.req.valid('json')), 202),
-      async (ctx, id) => c.json(await dags.getStarted(withDesi(ctx), id), 202),
+      async (ctx, { id }) => c.json(await dags.getStarted(withDesi(ctx), id), 202),
     ),
   )
 
   app.openapi(contract.listDags, async (c) => {
     const query = c.req.valid('query')
     const page = await dags.listDags(withDesi(c.get('tenant')), query, pageRequest(query))
+    return c.json(
+      pageAnswer(page, query, (dag) => dag),
+      200,
+    )
+  })
+
+  app.openapi(contract.listScheduledDags, async (c) => {
+    const query = c.req.valid('query')
+    const page = await dags.listScheduledDags(withDesi(c.get('tenant')), query, pageRequest(query))
     return c.json(
       pageAnswer(page, query, (dag) => dag),
       200,
@@ -72,7 +81,7 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
     idempotent(
       c,
       async (ctx) => c.json(await dags.executeDag(withDesi(ctx), c.req.valid('param').id), 202),
-      async (ctx, id) => c.json(await dags.getStarted(withDesi(ctx), id), 202),
+      async (ctx, { id }) => c.json(await dags.getStarted(withDesi(ctx), id), 202),
     ),
   )
 }

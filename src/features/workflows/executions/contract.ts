@@ -2,8 +2,10 @@ import { z } from '@hono/zod-openapi'
 import { ExecutionActive, ExecutionEnded, ExecutionNotFound, ExecutionNotResumable } from '#desiagent/errors.ts'
 import { ExecutionEvent as Event } from '#desiagent/events.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { CreatedRange, IdParam, Search } from '#kit/http/filters.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
-import { CostUsdMicros, ExecutionStatus, IdParam, TokenUsage } from '../schemas.ts'
+import { QuotaExceeded } from '#kit/quotas.ts'
+import { CostUsdMicros, ExecutionStatus, TokenUsage } from '../schemas.ts'
 import { TooManyStreams } from './errors.ts'
 
 const tags = ['Executions']
@@ -31,6 +33,7 @@ export const Execution = z
     synthesisResult: z.string().nullable(),
     suspendedReason: z.string().nullable(),
     suspendedAt: moment,
+    createdBy: z.uuid().nullable().openapi({ description: 'The user who began it; null for a service key.' }),
     retryCount: count,
     lastRetryAt: moment,
     totalUsage: TokenUsage,
@@ -78,8 +81,8 @@ const ListExecutionsQuery = z.strictObject({
   ...PageQuery,
   status: ExecutionStatus.optional(),
   dagId: z.uuid().optional(),
-  createdFrom: z.iso.datetime({ offset: true }).optional().openapi({ description: 'Inclusive.' }),
-  createdBefore: z.iso.datetime({ offset: true }).optional().openapi({ description: 'Exclusive.' }),
+  search: Search.openapi({ description: 'Words of the title or goal of its DAG, whole or their beginnings.' }),
+  ...CreatedRange,
 })
 export type ListExecutionsQuery = z.infer<typeof ListExecutionsQuery>
 
@@ -188,7 +191,10 @@ export const resumeExecution = defineRoute({
   summary: 'Go on with what has not completed',
   description: 'For suspended, partial and failed executions. Completed sub-steps are not run again.',
   request: { params: IdParam },
-  responses: { 202: json(Execution, 'The execution'), ...errors(ExecutionNotFound, ExecutionNotResumable) },
+  responses: {
+    202: json(Execution, 'The execution'),
+    ...errors(ExecutionNotFound, ExecutionNotResumable, QuotaExceeded),
+  },
 })
 
 export const deleteExecution = defineRoute({

@@ -2,6 +2,7 @@ import { CLOSING_EVENTS, type ExecutionEvent } from '#desiagent/events.ts'
 import type { Execution as ExecutionRecord } from '#desiagent/execution.ts'
 import type { SubStep as SubStepRecord } from '#desiagent/store/sub-steps.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
+import { createdRange } from '#kit/http/filters.ts'
 import type { WorkflowContext } from '../context.ts'
 import type { Execution, ListExecutionsQuery, SubStep } from './contract.ts'
 
@@ -10,9 +11,8 @@ export async function listExecutions(
   query: ListExecutionsQuery,
   page: PageRequest,
 ): Promise<Page<Execution>> {
-  const { status, dagId } = query
-  const [createdFrom, createdBefore] = [query.createdFrom, query.createdBefore].map(toIso)
-  const found = await ctx.desi.executions.list({ status, dagId, createdFrom, createdBefore }, page)
+  const { status, dagId, search } = query
+  const found = await ctx.desi.executions.list({ status, dagId, search, ...createdRange(query) }, page)
   return { ...found, rows: found.rows.map(present) }
 }
 
@@ -80,11 +80,6 @@ export async function readEvents(ctx: WorkflowContext, id: string, after: number
     const now = await executions.get(id)
     return isResting(now) && last >= now.lastEventSeq
   }
-}
-
-/** Times are compared as text, so `12:00:00Z` has to become the `12:00:00.000Z` that rows hold. */
-function toIso(moment: string | undefined): string | undefined {
-  return moment === undefined ? undefined : new Date(moment).toISOString()
 }
 
 function isResting({ status }: ExecutionRecord): boolean {

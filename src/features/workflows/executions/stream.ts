@@ -19,6 +19,10 @@ export class EventStreams {
     this.stopping = stopping
   }
 
+  get openCount(): number {
+    return [...this.#open.values()].reduce((sum, open) => sum + open, 0)
+  }
+
   /** Takes a place for one stream. @returns gives it back @throws TooManyStreams */
   enter(tenantId: string): () => void {
     const open = this.#open.get(tenantId) ?? 0

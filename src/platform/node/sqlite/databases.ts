@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Kysely } from 'kysely'
 import type { ControlTables } from '#kit/db/control-tables.ts'
@@ -38,6 +38,13 @@ export function sqliteDatabases(dataDir: string, synchronous: Synchronous): Data
 
     async deleteTenant(tenantId) {
       await rm(folderOf(tenantId), { recursive: true, force: true })
+    },
+
+    // With what waits in the write-ahead log.
+    async sizeOfTenant(tenantId) {
+      const files = await readdir(folderOf(tenantId)).catch(() => [])
+      const sizes = await Promise.all(files.map((file) => stat(join(folderOf(tenantId), file)).catch(() => null)))
+      return sizes.reduce((total, file) => total + (file?.size ?? 0), 0)
     },
   }
 }

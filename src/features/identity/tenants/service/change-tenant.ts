@@ -1,0 +1,81 @@
+import type { ControlContext } from '#kit/context.ts'
+import { NoTenantDatabase } from '#kit/db/databases.ts'
+import type { Tenant, UpdateTenant } from '../contract.ts'
+import { TenantNotFound, TenantPending } from '../errors.ts'
+import * as rows from '../repository.ts'
+
+/**
+ * Changes a tenant; the next request of its keys sees it. Control is written first, then the tenant's own copy, and
+ * last its work is stopped if it is suspended now: repeating the call finishes what a crash in between left undone.
+ *
+ * @param input.quotas  takes the place of all that differed from the plan
+ * @throws TenantNotFound, TenantPending
+ */
+export async function updateTenant(ctx: ControlContext, id: string, input: UpdateTenant): Promise<Tenant> {
+  try {
+    return await changeTenant(ctx, id, input)
+  } catch (error) {
+    if (error instanceof NoTenantDatabase) throw new TenantNotFound() // a purge is under way, or stopped half-way
+    throw error
+  }
+}
+
+/**
+ * Stops a tenant: its keys answer 403 and its executions are suspended. Suspending twice answers the same.
+ *
+ * @throws TenantNotFound, TenantPending
+ */
+export function suspendTenant(ctx: ControlContext, id: string): Promise<Tenant> {
+  return updateTenant(ctx, id, { status: 'suspended' })
+}
+
+/**
+ * Opens a suspended tenant again; its executions stay suspended until somebody resumes them.
+ *
+ * @throws TenantNotFound, TenantPending
+ */
+export function resumeTenant(ctx: ControlContext, id: string): Promise<Tenant> {
+  return updateTenant(ctx, id, { status: 'active' })
+}
+
+/** @throws TenantNotFound, TenantPending; NoTenantDatabase when a purge has taken that already */
+export async function changeTenant(ctx: ControlContext, id: string, input: UpdateTenant): Promise<Tenant> {
+  const { tenant: before } = await findSettled(ctx, id)
+  // What came too late to be stopped with the rest must not run on by itself.
+  if (input.status === 'active' && before.status === 'suspended') await stopWork(ctx, id)
+  const now = ctx.now().toISOString()
+  await ctx.transaction((tx) => rows.updateTenant(tx, id, input, now))
+  const after = await copyToTenant(ctx, id)
+  if (after.status === 'suspended') await stopWork(ctx, id)
+  return after
+}
+
+/** @throws TenantNotFound; TenantPending while it is being created */
+export async function findSettled(ctx: ControlContext, id: string): Promise<rows.StoredTenant> {
+  const stored = await rows.findTenant(ctx.db, id)
+  if (!stored) throw new TenantNotFound()
+  if (stored.tenant.status === 'pending') throw new TenantPending()
+  return stored
+}
+
+/** Until nothing changed meanwhile: of two calls at once the slower must not leave its older copy behind. */
+async function copyToTenant(ctx: ControlContext, id: string): Promise<Tenant> {
+  let record = recordOf(await findSettled(ctx, id))
+  for (;;) {
+    await ctx.tenants.run(id, 'setTenantRecord', record)
+    const stored = await findSettled(ctx, id)
+    const newest = recordOf(stored)
+    if (JSON.stringify(newest) === JSON.stringify(record)) return stored.tenant
+    record = newest
+  }
+}
+
+function recordOf({ tenant, quotaOverrides }: rows.StoredTenant): rows.TenantRecord {
+  const { name, status, plan, updatedAt } = tenant
+  return { name, status, plan, quotas: quotaOverrides, updatedAt }
+}
+
+/** Suspends the executions of a tenant whose own record says that it is suspended; of any other it stops nothing. */
+async function stopWork(ctx: ControlContext, id: string): Promise<void> {
+  await ctx.tenants.run(id, 'stopWork', null)
+}
