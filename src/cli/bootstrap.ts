@@ -7,7 +7,7 @@ import { PLANS, type Plan } from '#features/identity/tenants/plans.ts'
 import { findTenantBySlug } from '#features/identity/tenants/repository.ts'
 import { createTenant, rotateAdminKey } from '#features/identity/tenants/service.ts'
 import { readConfig } from '../config.ts'
-import { openStores, type Stores } from '../node.ts'
+import { openStores, type Stores } from '../node/stores.ts'
 import { CommandError } from './command-error.ts'
 
 export const BOOTSTRAP_HELP = `bootstrap --tenant SLUG --admin-email EMAIL [--name NAME] [--plan PLAN] [--json] [--rotate] [--rotate-super-admin]

@@ -77,7 +77,7 @@ test('a further tenant gets no super-admin key unless one asks for a new one', a
   expect(superAdminKey).not.toBe(first.superAdminKey)
 
   // Asked of the server itself: the tests' own start would rotate the key once more.
-  const { openApi } = await import('#src/node.ts')
+  const { openApi } = await import('#src/node/api.ts')
   const { readConfig } = await import('#src/config.ts')
   const api = await openApi(readConfig({ DESI_DATA_DIR: dataDir, LOG_LEVEL: 'silent' }))
   const status = async (key: string) =>

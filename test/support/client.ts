@@ -1,4 +1,4 @@
-import type { Api } from '#src/node.ts'
+import type { Api } from '#src/node/api.ts'
 import { assertAsDocumented } from './documented.ts'
 import { readEvents, type StreamedEvent } from './events.ts'
 

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { createSuperAdminKey } from '#features/identity/admin-keys/service.ts'
 import { readConfig } from '#src/config.ts'
-import { type Api, type Overrides, openApi } from '#src/node.ts'
+import { type Api, openApi } from '#src/node/api.ts'
+import type { Overrides } from '#src/node/stores.ts'
 import { Client } from './client.ts'
 
 export interface StartOptions {

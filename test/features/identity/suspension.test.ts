@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readConfig } from '#src/config.ts'
-import { openStores } from '#src/node.ts'
+import { openStores } from '#src/node/stores.ts'
 import type { Client } from '#test/support/client.ts'
 import { type OpenAiServer, openAiServer } from '#test/support/openai-server.ts'
 import { planOf } from '#test/support/plans.ts'
