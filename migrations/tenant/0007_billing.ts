@@ -8,7 +8,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   // What is charged for, written with the state that caused it. Never changed, never deleted.
   await db.schema
     .createTable('usage_records')
-    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('id', 'text', (c) => c.notNull())
     .addColumn('resource_type', 'text', (c) => c.notNull())
     .addColumn('quantity', 'bigint', (c) => c.notNull()) // in the resource's unit
     .addColumn('unit_cost', 'bigint') // pico-USD per unit; null: no price
@@ -22,8 +22,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('execution_id', 'text')
     .addColumn('sub_step_id', 'text')
     .addColumn('created_at', 'text', (c) => c.notNull())
+    // Records are listed by time and never looked up by id: an index on random ids alone would cost a page a record.
+    .addPrimaryKeyConstraint('usage_records_key', ['created_at', 'id'])
     .execute()
-  await db.schema.createIndex('usage_records_by_creation').on('usage_records').columns(['created_at', 'id']).execute()
   await db.schema
     .createIndex('usage_records_by_resource')
     .on('usage_records')

@@ -49,7 +49,7 @@ const superAdminKey = await createSuperAdminKey(control, hasher, false, new Date
 const created = await fetch(`${server.url}/api/v2/admin/tenants`, {
   method: 'POST',
   headers: { authorization: `Bearer ${superAdminKey}`, 'content-type': 'application/json' },
-  body: JSON.stringify({ slug: 'bench', admin: { email: 'admin@bench.test' } }),
+  body: JSON.stringify({ slug: 'bench', plan: 'enterprise', admin: { email: 'admin@bench.test' } }),
 })
 const { apiKey } = (await created.json()) as { apiKey: string }
 
