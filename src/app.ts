@@ -5,8 +5,8 @@ import { mountApiKeys } from '#features/identity/api-keys/handlers.ts'
 import type { KeyMaking } from '#features/identity/api-keys/service.ts'
 import type { KeyVerifier } from '#features/identity/api-keys/verify.ts'
 import { controlContext, entrances } from '#features/identity/enter.ts'
+import { mountOwnTenant } from '#features/identity/own-tenant/handlers.ts'
 import { mountTenants } from '#features/identity/tenants/handlers.ts'
-import { mountOwnTenant } from '#features/identity/tenants/own-handlers.ts'
 import { mountUsers } from '#features/identity/users/handlers.ts'
 import type { InvitationPost } from '#features/identity/users/service/invite-user.ts'
 import { mountDocs } from '#features/operations/docs/handlers.ts'
@@ -79,7 +79,7 @@ function mountFeatures(app: App, parts: AppParts): void {
   mountArtifacts(app, withDesi)
   mountTools(app, withDesi)
   mountCosts(app, withDesi)
-  mountUsage(app)
+  mountUsage(app, parts.streams.open)
   mountInvoices(app)
   mountRateLimits(app, parts.limits)
   mountMetrics(app, parts.exposition)

@@ -1,6 +1,7 @@
 import * as invoices from '#features/billing/invoices/contract.ts'
 import * as usage from '#features/billing/usage/contract.ts'
 import * as apiKeys from '#features/identity/api-keys/contract.ts'
+import * as ownTenant from '#features/identity/own-tenant/contract.ts'
 import * as tenants from '#features/identity/tenants/contract.ts'
 import * as users from '#features/identity/users/contract.ts'
 import * as docs from '#features/operations/docs/contract.ts'
@@ -20,6 +21,7 @@ const MODULES: Record<string, unknown>[] = [
   apiKeys,
   users,
   tenants,
+  ownTenant,
   agents,
   dags,
   experiments,

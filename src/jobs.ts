@@ -1,6 +1,7 @@
 import type { DesiAgent } from '#desiagent/index.ts'
 import type { ClosedMonth, MonthToClose } from '#features/billing/invoices/operations.ts'
-import { readStanding } from '#features/identity/tenants/service.ts'
+import { TenantNotFound } from '#features/identity/tenants/errors.ts'
+import { finishChange, readStanding } from '#features/identity/tenants/service.ts'
 import { boundsOf, nextInvoiceDue } from '#kit/billing-period.ts'
 import type { TenantOperations } from '#kit/context.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
@@ -8,10 +9,10 @@ import { NoTenantDatabase } from '#kit/db/databases.ts'
 import { type DueWork, directoryOf, listDueWork } from '#kit/db/directory.ts'
 import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
-import type { Clock } from '#kit/time.ts'
+import { addMilliseconds, type Clock } from '#kit/time.ts'
 import type { DueWorkKind } from '#ports/directory.ts'
 import type { Log } from '#ports/log.ts'
-import type { ExecutionJob, ExecutionQueue } from '#ports/queue.ts'
+import type { ExecutionJob, ExecutionQueue, ExperimentJob, ExperimentQueue } from '#ports/queue.ts'
 import { TENANT_IS_SUSPENDED } from './tenant-operations.ts'
 
 export interface JobParts {
@@ -20,15 +21,18 @@ export interface JobParts {
   tenants: TenantOperations
   desiOf(tenantId: string, db: TenantDb): DesiAgent
   queue: ExecutionQueue
+  experimentQueue: ExperimentQueue
   log: Log
   now: Clock
 }
 
 const PAGE = 500
 /** What a process that died left half-done; all else waits for its time. */
-const RECOVERED_AT_START: readonly DueWorkKind[] = ['execution', 'planning', 'experiment']
+const RECOVERED_AT_START: readonly DueWorkKind[] = ['tenant_record', 'execution', 'planning', 'experiment']
 const TRY_AGAIN_AFTER_MS = 1_000
 const OPEN_AGAIN_AFTER_MS = 60_000
+/** What is younger may be about to be written; what waits for a cure is looked at once a tick, not sooner. */
+const LEFT_ALONE_MS = 30_000
 
 /** What a suspended tenant's request or an earlier incarnation left behind is parked with the rest of its work. */
 async function runUnlessSuspended(desi: DesiAgent, db: TenantDb, executionId: string): Promise<void> {
@@ -37,8 +41,10 @@ async function runUnlessSuspended(desi: DesiAgent, db: TenantDb, executionId: st
   await desi.executions.run(executionId) // of one that is suspended it only forgets that it was due
 }
 
+const isChange = ({ kind }: DueWork) => kind === 'tenant_record'
+
 /** The work without a request. */
-export function createJobs({ control, homes, tenants, desiOf, queue, log, now }: JobParts) {
+export function createJobs({ control, homes, tenants, desiOf, queue, experimentQueue, log, now }: JobParts) {
   return {
     /** Runs one execution to where it ends or rests. Never rejects: what failed unexpectedly is pushed again. */
     async runExecution(job: ExecutionJob): Promise<void> {
@@ -57,22 +63,40 @@ export function createJobs({ control, homes, tenants, desiOf, queue, log, now }:
       }
     },
 
+    /** Goes on with one experiment as far as it gets now. Never rejects: what failed stays due for the next tick. */
+    async runExperiment({ tenantId, experimentId }: ExperimentJob): Promise<void> {
+      try {
+        const home = await homes.pin(tenantId)
+        if (home) await desiOf(tenantId, home.db).experiments.run(experimentId).finally(home.release)
+        else await directoryOf(control, tenantId).removeDueWork('experiment', experimentId)
+      } catch (error) {
+        log.error({ err: error, tenantId, experimentId }, 'an experiment could not be run')
+      }
+    },
+
     /** What an earlier incarnation left unfinished. */
-    findUnfinished: (): Promise<DueWork[]> => listAllDue(RECOVERED_AT_START),
+    findUnfinished: (): Promise<DueWork[]> => listAllDue(RECOVERED_AT_START, now()),
 
     /** Goes on with it: executions and experiments run again, planning is marked as interrupted. */
     async recover(unfinished: readonly DueWork[]): Promise<void> {
       if (unfinished.length > 0) log.info({ found: unfinished.length }, 'recovering unfinished work')
-      for (const work of unfinished) {
+      const [changes, others] = [unfinished.filter(isChange), unfinished.filter((work) => !isChange(work))]
+      for (const work of changes) await finishTenantChange(work) // first: what a suspended tenant left must not begin
+      for (const work of others) {
         if (work.kind === 'execution') queue.push({ tenantId: work.tenantId, executionId: work.subjectId })
-        else if (work.kind === 'experiment') void resumeExperiment(work)
+        else if (work.kind === 'experiment') pushExperiment(work)
         else await interruptPlanning(work)
       }
     },
 
     /** Does what has become due since the last time. @param stop  ends it between two tenants */
     async tick(stop: AbortSignal): Promise<void> {
-      for (const work of await listAllDue(['invoice'])) {
+      for (const work of await listAllDue(['tenant_record'], addMilliseconds(now(), -LEFT_ALONE_MS))) {
+        if (stop.aborted) return
+        await finishTenantChange(work)
+      }
+      for (const work of await listAllDue(['experiment'], addMilliseconds(now(), -LEFT_ALONE_MS))) pushExperiment(work)
+      for (const work of await listAllDue(['invoice'], now())) {
         if (stop.aborted) return
         await closeMonth(work)
       }
@@ -80,12 +104,22 @@ export function createJobs({ control, homes, tenants, desiOf, queue, log, now }:
   }
 
   /** All of it before any is done: what is done leaves the list, and a page behind it would begin too late. */
-  async function listAllDue(kinds: readonly DueWorkKind[]): Promise<DueWork[]> {
+  async function listAllDue(kinds: readonly DueWorkKind[], at: Date): Promise<DueWork[]> {
     const found: DueWork[] = []
     for (;;) {
-      const page = await listDueWork(control, kinds, now(), PAGE, found.length)
+      const page = await listDueWork(control, kinds, at, PAGE, found.length)
       found.push(...page)
       if (page.length < PAGE) return found
+    }
+  }
+
+  /** Never rejects: what cannot be finished stays due for the next tick. */
+  async function finishTenantChange({ tenantId, kind, subjectId }: DueWork): Promise<void> {
+    try {
+      await finishChange({ db: control, tenants }, tenantId).catch(unlessGone)
+      await directoryOf(control, tenantId).removeDueWork(kind, subjectId)
+    } catch (error) {
+      log.error({ err: error, tenantId }, 'a change of a tenant could not be finished')
     }
   }
 
@@ -115,15 +149,8 @@ export function createJobs({ control, homes, tenants, desiOf, queue, log, now }:
     }
   }
 
-  /** Goes on behind the start. Never rejects: what cannot be opened is tried again at the next start. */
-  async function resumeExperiment({ tenantId, kind, subjectId }: DueWork): Promise<void> {
-    try {
-      const home = await homes.pin(tenantId)
-      if (home) await desiOf(tenantId, home.db).experiments.resume(subjectId).finally(home.release)
-      else await directoryOf(control, tenantId).removeDueWork(kind, subjectId)
-    } catch (error) {
-      log.error({ err: error, tenantId, experimentId: subjectId }, 'an experiment could not be resumed')
-    }
+  function pushExperiment({ tenantId, subjectId }: DueWork): void {
+    experimentQueue.push({ tenantId, experimentId: subjectId })
   }
 
   async function interruptPlanning({ tenantId, kind, subjectId }: DueWork): Promise<void> {
@@ -135,4 +162,9 @@ export function createJobs({ control, homes, tenants, desiOf, queue, log, now }:
       log.error({ err: error, tenantId, dagId: subjectId }, 'a DAG could not be marked as interrupted')
     }
   }
+}
+
+/** A purge has taken the tenant, or its database already. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof NoTenantDatabase || error instanceof TenantNotFound)) throw error
 }

@@ -8,7 +8,8 @@ import {
   type MonthToClose,
   updateInvoice,
 } from '#features/billing/invoices/operations.ts'
-import { readFigures } from '#features/identity/tenants/figures.ts'
+import { readTaken } from '#features/billing/usage/quotas.ts'
+import { readMigration, type StoredFigures } from '#features/identity/tenants/figures.ts'
 import {
   type Provision,
   provisionIdentity,
@@ -47,11 +48,26 @@ export function storeOperations(now: Clock): Operations {
     rotateBootstrapKey: ({ db }, input: Rotation) => rotateBootstrapKey(db, input),
     firstAdmin: ({ db }) => findFirstAdmin(db),
     setTenantRecord: ({ db }, input: TenantRecord) => setTenantRecord(db, input),
-    figures: ({ db }, { period }: { period: string }) => readFigures(db, period, NEWEST_MIGRATION),
+    figures: ({ db }, { period }: { period: string }) => readFigures(db, period),
     acceptInvitation: ({ db }, input: Acceptance) => acceptInvitation(db, input),
     closeMonth: (home, input: MonthToClose) => closeMonth(home, input),
     listInvoices: (home, input: InvoiceList) => listInvoices(home, input),
     updateInvoice: (home, input: InvoiceChange) => updateInvoice(home, input),
+  }
+}
+
+/** What is there now. @param period  the month that counts, `YYYY-MM` */
+async function readFigures(db: TenantDb, period: string): Promise<StoredFigures> {
+  const taken = await readTaken(db, period)
+  return {
+    figures: {
+      users: taken.maxUsers,
+      agents: taken.maxAgents,
+      executionsThisMonth: taken.maxExecutionsPerMonth,
+      tokensThisMonth: taken.maxTokensPerMonth,
+      activeExecutions: taken.maxConcurrentExecutions,
+    },
+    migration: await readMigration(db, NEWEST_MIGRATION),
   }
 }
 

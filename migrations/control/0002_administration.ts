@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 
 interface Tenants {
   tenants: { id: string; name: string; slug: string; status: string; created_at: string }
@@ -25,6 +25,12 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('sealed_until', 'text')
     .addColumn('created_at', 'text', (c) => c.notNull())
     .execute()
+  await db.schema
+    .createIndex('idempotency_keys_sealed')
+    .on('idempotency_keys')
+    .column('sealed_until')
+    .where(sql.ref('sealed_until'), 'is not', null)
+    .execute()
   await db.schema.createIndex('idempotency_keys_by_age').on('idempotency_keys').column('created_at').execute()
   await db.schema.createIndex('idempotency_keys_by_resource').on('idempotency_keys').column('resource_id').execute()
 
@@ -35,7 +41,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('subject_id', 'text', (c) => c.notNull())
     .addPrimaryKeyConstraint('search_words_key', ['kind', 'word', 'subject_id'])
     .execute()
-  await db.schema.createIndex('search_words_by_subject').on('search_words').columns(['subject_id', 'kind']).execute()
+  await db.schema
+    .createIndex('search_words_by_subject')
+    .on('search_words')
+    .columns(['subject_id', 'kind', 'word'])
+    .execute()
 
   await catchUp(db as Kysely<Tenants>)
 }
@@ -44,16 +54,27 @@ export async function up(db: Kysely<unknown>): Promise<void> {
 async function catchUp(db: Kysely<Tenants>): Promise<void> {
   const now = new Date()
   const due = { period: now.toISOString().slice(0, 7), at: tenMinutesInto(now.getUTCFullYear(), now.getUTCMonth() + 1) }
-  const tenants = await db.selectFrom('tenants').select(['id', 'name', 'slug']).orderBy('created_at').execute()
-  for (const { id, name, slug } of tenants) {
-    for (const word of wordsOf(`${name} ${slug}`)) {
-      await db.insertInto('search_words').values({ kind: 'tenant', word, subject_id: id }).execute()
-    }
-    await db
-      .insertInto('due_work')
-      .values({ tenant_id: id, kind: 'invoice', subject_id: due.period, due_at: due.at })
-      .execute()
+  for (let page = await tenantsAfter(db, ''); page.length > 0; page = await tenantsAfter(db, page.at(-1)?.id ?? '')) {
+    const words = page.flatMap(({ id, name, slug }) =>
+      wordsOf(`${name} ${slug}`).map((word) => ({ kind: 'tenant', word, subject_id: id })),
+    )
+    for (const rows of slicesOf(words)) await db.insertInto('search_words').values(rows).execute()
+    const invoices = page.map(({ id }) => ({ tenant_id: id, kind: 'invoice', subject_id: due.period, due_at: due.at }))
+    for (const rows of slicesOf(invoices)) await db.insertInto('due_work').values(rows).execute()
   }
+}
+
+async function tenantsAfter(
+  db: Kysely<Tenants>,
+  id: string,
+): Promise<Pick<Tenants['tenants'], 'id' | 'name' | 'slug'>[]> {
+  const tenants = db.selectFrom('tenants').select(['id', 'name', 'slug']).where('id', '>', id)
+  return tenants.orderBy('id').limit(200).execute()
+}
+
+/** As many rows of four columns as a statement takes: at most 100 parameters. */
+function slicesOf<Row>(rows: Row[]): Row[][] {
+  return Array.from({ length: Math.ceil(rows.length / 25) }, (_, i) => rows.slice(i * 25, (i + 1) * 25))
 }
 
 function tenMinutesInto(year: number, month: number): string {

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 
 interface Users {
   users: { id: string; email: string }
@@ -16,7 +16,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('api_keys').addColumn('allowed_addresses', 'text').execute() // JSON array of addresses and CIDR ranges; null: all
   await db.schema.alterTable('api_keys').addColumn('replaced_by', 'text').execute() // the key that a rotation put in its place
 
-  // A user who was invited and has not come yet. The token itself is known to nobody but who got it.
+  // A user who was invited and has not come yet, or came a moment ago. The token is known to nobody but who got it.
   await db.schema
     .createTable('invitations')
     .addColumn('id', 'text', (c) => c.primaryKey())
@@ -26,11 +26,27 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('invited_by', 'text') // user; null: a service key
     .addColumn('expires_at', 'text', (c) => c.notNull())
     .addColumn('created_at', 'text', (c) => c.notNull())
+    .addColumn('accepted_at', 'text') // null: not yet, and so are the next two
+    .addColumn('api_key_id', 'text') // the first key
+    .addColumn('sealed_key', 'text') // its secret, sealed under the token
+    .execute()
+  await db.schema.createIndex('invitations_by_inviter').on('invitations').column('invited_by').execute()
+  await db.schema
+    .createIndex('invitations_accepted')
+    .on('invitations')
+    .column('accepted_at')
+    .where(sql.ref('accepted_at'), 'is not', null)
     .execute()
 
   // A secret in an answer, sealed under the caller's credential, so that a repeat of the call can show it again.
   await db.schema.alterTable('idempotency_keys').addColumn('sealed_secret', 'text').execute()
   await db.schema.alterTable('idempotency_keys').addColumn('sealed_until', 'text').execute()
+  await db.schema
+    .createIndex('idempotency_keys_sealed')
+    .on('idempotency_keys')
+    .column('sealed_until')
+    .where(sql.ref('sealed_until'), 'is not', null)
+    .execute()
 }
 
 /** They are compared in lower case from now on; two that differ only in that stay two. */

@@ -36,6 +36,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('agent_name', 'text')
     .addColumn('provider', 'text')
     .addColumn('seed', 'integer')
+    .addColumn('lease_owner', 'text') // the process that plans its trials
+    .addColumn('lease_until', 'text')
     .addColumn('created_by', 'text')
     .addColumn('completed_at', 'text')
     .addColumn('created_at', 'text', (c) => c.notNull())

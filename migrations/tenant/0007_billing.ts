@@ -58,6 +58,19 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addPrimaryKeyConstraint('usage_totals_key', ['period', 'resource_type', 'provider', 'model', 'unit_cost'])
     .execute()
 
+  // What calls of models in flight may use at most; a row goes when its call is recorded, or when its time is over.
+  await db.schema
+    .createTable('token_reservations')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('tokens', 'bigint', (c) => c.notNull())
+    .addColumn('expires_at', 'text', (c) => c.notNull())
+    .execute()
+  await db.schema
+    .createIndex('token_reservations_by_expiry')
+    .on('token_reservations')
+    .columns(['expires_at', 'tokens'])
+    .execute()
+
   await db.schema
     .createTable('invoices')
     .addColumn('id', 'text', (c) => c.primaryKey())

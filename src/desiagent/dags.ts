@@ -108,7 +108,9 @@ export function dagsOf(parts: DesiAgentParts) {
       const dag = await this.get(id)
       if (dag.status !== 'clarification_required') throw new ClarificationNotAwaited({ status: dag.status })
       const planner = await resolveAgent(db, dag.agentName ?? 'planner')
-      await assertCanPlan([dag.params], planner) // before anything changes: the answer must not be lost to a missing key
+      // Before anything changes: the answer must be lost neither to a missing key nor to a quota.
+      await assertCanPlan([dag.params], planner)
+      await shared.metering.admitModelCall(db)
       const clarifications = [...dag.clarifications, { question: dag.clarificationQuery ?? '', answer }]
       await parts.directory.putDueWork('planning', id, nowIso())
       const isMine = await store.updateDag(
@@ -119,10 +121,11 @@ export function dagsOf(parts: DesiAgentParts) {
         'clarification_required',
       )
       if (!isMine) throw new ClarificationNotAwaited({ status: 'planning' })
-      return planDag(parts, { ...dag, clarifications }, planner, onPlanned)
+      const asked = { status: dag.status, clarifications: dag.clarifications }
+      return planDag(parts, { ...dag, clarifications }, planner, onPlanned, asked)
     },
 
-    /** @throws DagNotFound, DagIsPlanning, PlanInvalid */
+    /** @throws DagNotFound, DagIsPlanning, PlanInvalid, ScheduleInvalid */
     async update(id: string, patch: DagPatch): Promise<Dag> {
       const dag = await this.get(id)
       if (dag.status === 'planning') throw new DagIsPlanning()
@@ -140,8 +143,12 @@ export function dagsOf(parts: DesiAgentParts) {
           error: null,
         })
       }
-      if (isAboutSchedule(patch)) Object.assign(change, scheduleOf(patch, dag))
-      if (!(await store.updateDag(db, id, change, nowIso(), dag.status))) throw new DagIsPlanning()
+      const isChanged = await transaction(db, async (tx) => {
+        if (!(await store.updateDag(tx, id, change, nowIso(), dag.status))) return false
+        if (isAboutSchedule(patch)) await changeSchedule(tx, id, patch)
+        return true
+      })
+      if (!isChanged) throw new DagIsPlanning()
       return this.get(id)
     },
 
@@ -202,6 +209,12 @@ export function dagsOf(parts: DesiAgentParts) {
       await store.updateDag(db, id, { status: 'failed', error: INTERRUPTED }, nowIso(), 'planning')
       await parts.directory.removeDueWork('planning', id)
     },
+  }
+
+  /** What the new schedule is depends on the old one: the row is written to, and so locked, before it is read. */
+  async function changeSchedule(tx: TenantDb, id: string, patch: DagPatch): Promise<void> {
+    const dag = await store.findDag(tx, id)
+    if (dag) await store.updateDag(tx, id, scheduleOf(patch, dag, shared.now()), nowIso())
   }
 
   /** @throws ProviderNotConfigured, AgentNotFound */

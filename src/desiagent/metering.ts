@@ -1,4 +1,5 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import type { Admission, CallEstimate } from './models/call.ts'
 import type { LedgerEntry } from './store/model-calls.ts'
 import { insertModelCalls } from './store/model-calls.ts'
 
@@ -33,9 +34,16 @@ export interface Metering {
   admitExecution(tx: TenantDb): Promise<void>
   /** In the transaction that lets a resting execution go on. @throws when there is no room */
   admitResume(tx: TenantDb): Promise<void>
-  /** Before each call of a model, outside any transaction. @throws when nothing is left */
+  /** Before work that will call models, so that it is refused early; sets nothing aside. @throws when nothing is left */
   admitModelCall(db: TenantDb): Promise<void>
-  /** In the transaction of the state it was used for. @param at  ISO 8601 */
+  /**
+   * Before each call of a model, outside any transaction: sets aside what it may use. `record` gives it back with what
+   * the call did use; if it never comes to that, because the process died, it is free again after the call's time.
+   *
+   * @throws when not enough is left for the prompt and an answer
+   */
+  reserveModelCall(db: TenantDb, estimate: CallEstimate): Promise<Admission>
+  /** In the transaction of the state it was used for; ends the reservations of its calls. @param at  ISO 8601 */
   record(tx: TenantDb, used: Used, at: string): Promise<void>
 }
 
@@ -45,6 +53,7 @@ export const NO_METERING: Metering = {
   admitExecution: async () => {},
   admitResume: async () => {},
   admitModelCall: async () => {},
+  reserveModelCall: async (_db, { maxTokens }) => ({ reservationId: null, maxTokens }),
   record: async () => {},
 }
 

@@ -17,7 +17,7 @@ export function draftDag({ shared }: DesiAgentParts, id: string, input: NewDag, 
     agentName: planner.name,
     agentVersion: planner.version,
     params: { provider, model, temperature, maxTokens, seed },
-    ...scheduleOf(input, NO_SCHEDULE),
+    ...scheduleOf(input, NO_SCHEDULE, shared.now()),
     createdBy: input.createdBy ?? null,
   }
 }

@@ -5,7 +5,7 @@ import type { Directory } from '#ports/directory.ts'
 import type { Log } from '#ports/log.ts'
 import type { Metrics } from '#ports/metrics.ts'
 import type { OutboundFetch } from '#ports/outbound-fetch.ts'
-import type { ExecutionQueue } from '#ports/queue.ts'
+import type { ExecutionQueue, ExperimentQueue } from '#ports/queue.ts'
 import type { Wake } from '#ports/wake.ts'
 import type { RunningExecutions } from './executor/running.ts'
 import type { Metering } from './metering.ts'
@@ -24,6 +24,7 @@ export interface SharedParts {
   models: Models
   blobs: Blobs
   queue: ExecutionQueue
+  experimentQueue: ExperimentQueue
   wake: Wake
   fetch: OutboundFetch
   running: RunningExecutions

@@ -13,7 +13,7 @@ export const NO_SCHEDULE: Schedule = { cronSchedule: null, scheduleActive: false
  *
  * @throws ScheduleInvalid naming the field that is wrong
  */
-export function scheduleOf(change: ScheduleFields, before: Schedule): Schedule {
+export function scheduleOf(change: ScheduleFields, before: Schedule, now: Date): Schedule {
   const cronSchedule = change.cronSchedule === undefined ? before.cronSchedule : change.cronSchedule
   const timezone = change.timezone ?? before.timezone
   assertTimezone(timezone)
@@ -21,7 +21,7 @@ export function scheduleOf(change: ScheduleFields, before: Schedule): Schedule {
     if (change.scheduleActive) throw invalid('scheduleActive', 'There is no schedule to activate.')
     return { cronSchedule, scheduleActive: false, timezone }
   }
-  assertCron(cronSchedule, timezone)
+  assertCron(cronSchedule, timezone, now)
   const isNew = before.cronSchedule === null
   return { cronSchedule, scheduleActive: change.scheduleActive ?? (isNew || before.scheduleActive), timezone }
 }
@@ -48,11 +48,14 @@ function assertTimezone(timezone: string): void {
   throw invalid('timezone', 'This is no IANA time zone.')
 }
 
-function assertCron(cronSchedule: string, timezone: string): void {
+function assertCron(cronSchedule: string, timezone: string, now: Date): void {
   if (!isUnderstood(cronSchedule, timezone)) {
-    throw invalid('cronSchedule', 'Five fields are needed: minute, hour, day of month, month, day of week.')
+    throw invalid(
+      'cronSchedule',
+      'Five fields are needed (minute, hour, day of month, month, day of week), each within its range, or a word such as @daily.',
+    )
   }
-  if (cronOf(cronSchedule, timezone).nextRun() === null) throw invalid('cronSchedule', 'This moment never comes.')
+  if (cronOf(cronSchedule, timezone).nextRun(now) === null) throw invalid('cronSchedule', 'This moment never comes.')
 }
 
 /** By both libraries: croner takes dates and signs that cronstrue has no words for, and what is kept must be told. */

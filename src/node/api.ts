@@ -42,7 +42,7 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
   })
   const stopping = new AbortController()
   const engine = createEngine(stores, overrides, stopping.signal)
-  const { queue, running, jobs, ticker, fetch } = engine
+  const { queue, experimentQueue, running, jobs, ticker, fetch } = engine
   let abortLate: ReturnType<typeof setTimeout> | undefined
   return {
     app: createApp(appParts(stores, engine, stopping.signal)),
@@ -50,6 +50,7 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
     async startWork() {
       const unfinished = await jobs.findUnfinished() // first: what is due later on is this process's own
       queue.start(jobs.runExecution)
+      experimentQueue.start(jobs.runExperiment)
       await jobs.recover(unfinished)
       ticker.start()
     },
@@ -59,7 +60,7 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
       stopping.abort()
       running.drain()
       abortLate = setTimeout(() => running.stopAll(), graceMs)
-      await Promise.all([queue.stop(), running.plannings(), ticker.stop()])
+      await Promise.all([queue.stop(), experimentQueue.stop(), running.plannings(), ticker.stop()])
     },
     async close() {
       clearTimeout(abortLate)

@@ -2,27 +2,32 @@ import { RunningExecutions } from '#desiagent/executor/running.ts'
 import { createDesiAgent, type DesiAgent, type EngineSettings, type SharedParts } from '#desiagent/index.ts'
 import { Models } from '#desiagent/models/registry.ts'
 import { createMetering } from '#features/billing/usage/metering.ts'
-import { EventStreams } from '#features/workflows/executions/stream.ts'
+import type { EventStreams } from '#features/workflows/executions/stream.ts'
 import type { TenantOperations } from '#kit/context.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
 import { directoryOf } from '#kit/db/directory.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { OpenStreams } from '#kit/http/open-streams.ts'
 import { newId } from '#kit/ids.ts'
 import { localWake } from '#kit/local-wake.ts'
-import { InProcessQueue } from '#platform/node/execution-queue.ts'
+import { InProcessQueue } from '#platform/node/in-process-queue.ts'
 import { guardedFetch } from '#platform/node/outbound-fetch.ts'
 import { type PromMetrics, promMetrics } from '#platform/node/prom-metrics.ts'
 import { Ticker } from '#platform/node/ticker.ts'
+import type { ExecutionJob, ExperimentJob } from '#ports/queue.ts'
 import type { Config } from '../config.ts'
 import { createJobs } from '../jobs.ts'
 import { engineOperations, storeOperations, tenantOperations } from '../tenant-operations.ts'
 import type { Overrides, Stores } from './stores.ts'
 
 const TICK_EVERY_MS = 60_000
+/** Each plans some trials at once: a burst of experiments must leave room for executions. */
+const EXPERIMENTS_AT_ONCE = 5
 
 /** What runs in this process, with or without a request. */
 export interface Engine {
-  queue: InProcessQueue
+  queue: InProcessQueue<ExecutionJob>
+  experimentQueue: InProcessQueue<ExperimentJob>
   running: RunningExecutions
   models: Models
   streams: EventStreams
@@ -37,11 +42,12 @@ export interface Engine {
 /** @param stopping  aborts when the process goes down */
 export function createEngine(stores: Stores, overrides: Overrides, stopping: AbortSignal): Engine {
   const { config, control, homes, blobs, log, now } = stores
-  const queue = new InProcessQueue(config.MAX_CONCURRENT_EXECUTIONS)
+  const queue = new InProcessQueue<ExecutionJob>(config.MAX_CONCURRENT_EXECUTIONS)
+  const experimentQueue = new InProcessQueue<ExperimentJob>(EXPERIMENTS_AT_ONCE)
   const running = new RunningExecutions(newId())
   const models = new Models(config.models)
   const wake = localWake()
-  const streams = new EventStreams(wake, stopping)
+  const streams = { open: new OpenStreams(stopping), wake }
   const fetch = guardedFetch({ allow: config.OUTBOUND_ALLOW })
   const metrics = promMetrics({
     modelLabel: (provider, model) => models.label(provider, model),
@@ -49,7 +55,7 @@ export function createEngine(stores: Stores, overrides: Overrides, stopping: Abo
       desi_executions_running: { help: 'Executions this process runs now.', read: () => running.count },
       desi_executions_queued: { help: 'Executions that wait for their turn here.', read: () => queue.waitingCount },
       desi_open_tenants: { help: 'Tenant databases held open.', read: () => homes.openCount },
-      desi_open_streams: { help: 'Event streams that are being read.', read: () => streams.openCount },
+      desi_open_streams: { help: 'Event streams and exports that are being read.', read: () => streams.open.count },
     },
   })
   const metering = createMetering({ newId, now })
@@ -58,6 +64,7 @@ export function createEngine(stores: Stores, overrides: Overrides, stopping: Abo
     models,
     blobs,
     queue,
+    experimentQueue,
     wake,
     fetch,
     running,
@@ -70,9 +77,9 @@ export function createEngine(stores: Stores, overrides: Overrides, stopping: Abo
   }
   const desiOf = desiAgents(control, shared)
   const tenants = tenantOperations(stores, { ...storeOperations(now), ...engineOperations(desiOf) })
-  const jobs = createJobs({ control, homes, tenants, desiOf, queue, log, now })
+  const jobs = createJobs({ control, homes, tenants, desiOf, queue, experimentQueue, log, now })
   const ticker = new Ticker({ work: () => jobs.tick(stopping), everyMs: TICK_EVERY_MS, now, log })
-  return { queue, running, models, streams, metrics, fetch, ticker, jobs, tenants, desiOf }
+  return { queue, experimentQueue, running, models, streams, metrics, fetch, ticker, jobs, tenants, desiOf }
 }
 
 /** One desiAgent for each open database; closing the database lets go of it. */

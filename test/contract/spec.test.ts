@@ -235,7 +235,7 @@ function refusesUnknown(schema: JsonSchema): boolean {
 }
 
 function impliedCodes(operation: Operation): string[] {
-  const codes = ['internal_error']
+  const codes = ['internal_error', 'server_stopping']
   if (!isPublic(operation)) codes.push('unauthenticated', 'invalid_api_key', 'rate_limited')
   if (!['public', 'any'].includes(operation['x-scope'])) codes.push('insufficient_scope')
   if (!isPublic(operation) && operation['x-scope'] !== 'super_admin') codes.push('tenant_suspended')

@@ -147,6 +147,7 @@ async function administrate(api: TestApi, cursor: string): Promise<void> {
 
 async function useBilling(api: TestApi, acme: Client & { tenantId: string }): Promise<void> {
   await acme.get('/billing/usage')
+  await useQuotas(api)
   await (await acme.raw('/api/v2/billing/usage/export')).text()
   await writeInvoice(api, acme.tenantId)
   const invoices = `/admin/tenants/${acme.tenantId}/invoices`
@@ -154,6 +155,12 @@ async function useBilling(api: TestApi, acme: Client & { tenantId: string }): Pr
   await acme.get(`/billing/invoices/${body.data[0].id}`)
   for (const status of ['open', 'paid']) await api.superAdmin.patch(`${invoices}/${body.data[0].id}`, { status })
   await api.api.tick()
+}
+
+/** A tenant with quotas looks at what is used before it does anything. */
+async function useQuotas(api: TestApi): Promise<void> {
+  const small = await api.tenant('small', { plan: 'free' })
+  expect((await small.run('Count the words of "a b"')).status).toBe('completed')
 }
 
 async function useUsers(api: TestApi, acme: Client): Promise<void> {

@@ -58,7 +58,8 @@ export function plansOf({ prepared }: WatchedStatements, fileName: string): Plan
 
 // A row or two each, or read only while migrating or at bootstrap.
 const SMALL = /^SCAN (t|tenant|admin_keys|sqlite_master|kysely_migration\w*)$/
-const NO_TABLE = /^SCAN (CONSTANT ROW|\d+-ROW VALUES CLAUSE)$/
+// `found` are the rows of a subquery in `from`, whose own reading is a step of its own.
+const NO_TABLE = /^SCAN (CONSTANT ROW|\d+-ROW VALUES CLAUSE|found)$/
 
 export const isWholeTable = (step: string): boolean =>
   /^SCAN /.test(step) && !/ USING (COVERING )?INDEX /.test(step) && !NO_TABLE.test(step) && !SMALL.test(step)

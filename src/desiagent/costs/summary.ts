@@ -22,7 +22,7 @@ export interface CostSummary extends CostRange {
   totals: Sum
   /**
    * Times in their order; all else the dearest first. Key null: calls without an agent, or by a service key. Groups past
-   * the 499 dearest are one, `other`, at the end.
+   * the 499 dearest are one, `(other)`, at the end.
    */
   groups: (Sum & { key: string | null })[]
 }
@@ -62,7 +62,7 @@ async function dearestGroups(tx: TenantDb, range: CallRange, groupBy: CallGroupi
   if (groups.length <= MOST_GROUPS) return groups
   const dearest = groups.slice(0, MOST_GROUPS - 1)
   const others = without(await sumCallsBetween(tx, range), sumOf(dearest))
-  return [...dearest, { key: 'other', ...others }]
+  return [...dearest, { key: '(other)', ...others }]
 }
 
 function without(all: CallSum, part: CallSum): CallSum {

@@ -1,7 +1,7 @@
 import { resolveAgent } from '../agents.ts'
 import type { NewEvent } from '../events.ts'
 import { synthesisMessage } from '../messages.ts'
-import { type CallRecord, callModel } from '../models/call.ts'
+import { type CallEstimate, type CallRecord, callModel } from '../models/call.ts'
 import type { ModelRequest } from '../models/model.ts'
 import type { SubStep } from '../store/sub-steps.ts'
 import { attempt } from './attempts.ts'
@@ -26,18 +26,24 @@ async function synthesise(run: Run): Promise<void> {
 
   let calls: CallRecord[] = []
   const noteRetry = async () => {
-    await run.journal.commit({ events: [], calls: ledger(run, 'synthesis', null, calls) })
+    await run.journal.commit({ events: [], ...bookingOf(run, calls) })
     calls = []
   }
   const attempted = await attempt(settings, run.stop, log, () => ask(run, calls), noteRetry)
-  const entries = ledger(run, 'synthesis', null, calls)
+  const booking = bookingOf(run, calls)
   if (attempted.ok) {
-    await complete(run, attempted.value, entries, now().getTime() - startedAt)
+    await complete(run, attempted.value, booking, now().getTime() - startedAt)
     return
   }
   // The steps are done and paid for; only the last call is missing, and `resume` makes it again.
-  await run.journal.commit({ events: [], calls: entries, computeMs: now().getTime() - startedAt })
+  await run.journal.commit({ events: [], ...booking })
   if (attempted.failure.kind !== 'stopped') await suspend(run, attempted.failure)
+}
+
+/** Pauses between calls are not charged. */
+function bookingOf(run: Run, calls: readonly CallRecord[]) {
+  const computeMs = calls.reduce((sum, { durationMs }) => sum + durationMs, 0)
+  return { calls: ledger(run, 'synthesis', null, calls), computeMs }
 }
 
 async function ask(run: Run, calls: CallRecord[]): Promise<string> {
@@ -56,9 +62,9 @@ async function ask(run: Run, calls: CallRecord[]): Promise<string> {
     idempotencyKey: `${execution.id}/synthesis/${execution.retryCount}`,
     signal: run.stop,
   }
-  await metering.admitModelCall(parts.db)
   const timeoutMs = agent.constraints?.timeoutMs ?? settings.stepTimeoutMs
-  const outcome = await callModel(parts.shared, models.resolve(params, agent), request, timeoutMs)
+  const reserve = (estimate: CallEstimate) => metering.reserveModelCall(parts.db, estimate)
+  const outcome = await callModel(parts.shared, models.resolve(params, agent), request, timeoutMs, reserve)
   calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
   return outcome.answer.text
@@ -79,7 +85,12 @@ function briefOf({ execution, synthesisPlan, steps }: Run) {
   }
 }
 
-async function complete(run: Run, text: string, calls: ReturnType<typeof ledger>, synthesisMs: number): Promise<void> {
+async function complete(
+  run: Run,
+  text: string,
+  booking: ReturnType<typeof bookingOf>,
+  synthesisMs: number,
+): Promise<void> {
   const completedTasks = run.steps.filter(({ status }) => status === 'completed').length
   const failedTasks = run.steps.filter(({ status }) => status === 'failed').length
   const status = completedTasks === run.steps.length ? 'completed' : 'partial'
@@ -90,8 +101,7 @@ async function complete(run: Run, text: string, calls: ReturnType<typeof ledger>
       { type: 'execution:synthesis_completed', data: { durationMs: synthesisMs } },
       { type: 'execution:completed', data: { status, completedTasks, failedTasks, durationMs } },
     ],
-    calls,
-    computeMs: synthesisMs,
+    ...booking,
   })
   await noLongerDue(run)
 }

@@ -73,8 +73,8 @@ export class Journal {
 
   /** A call that came back too late was paid for all the same: the ledger and the totals must say so. */
   async #keepUsed(entry: JournalEntry): Promise<void> {
-    const { calls = [] } = entry
-    if (calls.length === 0) return
+    const { calls = [], computeMs = 0 } = entry
+    if (calls.length === 0 && computeMs === 0) return
     const { db, shared } = this.#parts
     const now = shared.now().toISOString()
     await transaction(db, async (tx) => {

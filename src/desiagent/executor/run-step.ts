@@ -15,29 +15,48 @@ import { perform, type Yield } from './work.ts'
  */
 export async function runStep(run: Run, step: SubStep): Promise<Failure | null> {
   const { parts, journal } = run
-  const { settings, log } = parts.shared
-  const startedAt = parts.shared.now()
+  const { settings, log, now } = parts.shared
+  const startedAt = now()
   await begin(run, step, startedAt)
 
-  let yielded: Yield = { calls: [], artifacts: [] }
-  const work = () => {
+  let made = nothingYet()
+  const work = async () => {
     step.attempt += 1
-    yielded = { calls: [], artifacts: [] }
+    made = nothingYet()
+    const { yielded } = made
     const progress = (message: string) => journal.commit({ events: [progressOf(step, message)] })
     const { params, stop } = run
-    return perform({ parts, params, step, results: run.resultsFor(step), yielded, progress, stop })
+    const begunAt = now().getTime()
+    try {
+      return await perform({ parts, params, step, results: run.resultsFor(step), yielded, progress, stop })
+    } finally {
+      made.computeMs = now().getTime() - begunAt
+    }
   }
-  const attempted = await attempt(settings, run.stop, log, work, (failure) => noteRetry(run, step, failure, yielded))
-  const calls = ledger(run, 'sub_step', step, yielded.calls)
+  const onRetry = async (failure: Failure) => {
+    await noteRetry(run, step, failure, made)
+    made = nothingYet() // it is booked: whoever stops us in the pause that follows must not book it again
+  }
+  const attempted = await attempt(settings, run.stop, log, work, onRetry)
 
-  if (attempted.ok) await complete(run, step, startedAt, attempted.value, calls, yielded)
+  if (attempted.ok) await complete(run, step, startedAt, attempted.value, made)
   else if (attempted.failure.kind === 'final' || attempted.failure.kind === 'passing') {
-    await fail(run, step, startedAt, attempted.failure, calls)
+    await fail(run, step, startedAt, attempted.failure, made)
   } else {
-    await interrupt(run, step, startedAt, attempted.failure, calls)
+    await interrupt(run, step, attempted.failure, made)
     return attempted.failure.kind === 'curable' ? attempted.failure : null
   }
   return null
+}
+
+/** What one attempt used and made, not booked yet. */
+interface Attempt {
+  yielded: Yield
+  computeMs: number
+}
+
+function nothingYet(): Attempt {
+  return { yielded: { calls: [], artifacts: [] }, computeMs: 0 }
 }
 
 async function begin(run: Run, step: SubStep, startedAt: Date): Promise<void> {
@@ -55,12 +74,13 @@ async function begin(run: Run, step: SubStep, startedAt: Date): Promise<void> {
   })
 }
 
-async function noteRetry(run: Run, step: SubStep, failure: Failure, yielded: Yield): Promise<void> {
+async function noteRetry(run: Run, step: SubStep, failure: Failure, { yielded, computeMs }: Attempt): Promise<void> {
   const message = `Attempt ${step.attempt} failed (${failure.code}): ${failure.message} Trying again.`
   await run.journal.commit({
     step: { id: step.id, change: { attempt: step.attempt, ...modelOf(yielded.calls) } },
     events: [progressOf(step, message)],
     calls: ledger(run, 'sub_step', step, yielded.calls),
+    computeMs,
   })
 }
 
@@ -69,9 +89,9 @@ async function complete(
   step: SubStep,
   startedAt: Date,
   result: unknown,
-  calls: LedgerEntry[],
-  yielded: Yield,
+  { yielded, computeMs }: Attempt,
 ): Promise<void> {
+  const calls = ledger(run, 'sub_step', step, yielded.calls)
   const completedAt = run.parts.shared.now()
   const durationMs = completedAt.getTime() - startedAt.getTime()
   step.status = 'completed'
@@ -94,11 +114,18 @@ async function complete(
     ],
     calls,
     artifacts: yielded.artifacts,
-    computeMs: durationMs,
+    computeMs,
   })
 }
 
-async function fail(run: Run, step: SubStep, startedAt: Date, failure: Failure, calls: LedgerEntry[]): Promise<void> {
+async function fail(
+  run: Run,
+  step: SubStep,
+  startedAt: Date,
+  failure: Failure,
+  { yielded, computeMs }: Attempt,
+): Promise<void> {
+  const calls = ledger(run, 'sub_step', step, yielded.calls)
   const completedAt = run.parts.shared.now()
   const durationMs = completedAt.getTime() - startedAt.getTime()
   const error = { message: failure.message, code: failure.code }
@@ -123,25 +150,19 @@ async function fail(run: Run, step: SubStep, startedAt: Date, failure: Failure, 
       ...run.waves.end(completedAt.getTime()),
     ],
     calls,
-    computeMs: durationMs,
+    computeMs,
   })
 }
 
 /** Puts the step back: it will run again, with the same idempotency key. */
-async function interrupt(
-  run: Run,
-  step: SubStep,
-  startedAt: Date,
-  failure: Failure,
-  calls: LedgerEntry[],
-): Promise<void> {
+async function interrupt(run: Run, step: SubStep, failure: Failure, { yielded, computeMs }: Attempt): Promise<void> {
   step.status = 'pending'
   const error = failure.kind === 'curable' ? { message: failure.message, code: failure.code } : null
   await run.journal.commit({
     step: { id: step.id, change: { status: 'pending', error, attempt: step.attempt } },
     events: [],
-    calls,
-    computeMs: run.parts.shared.now().getTime() - startedAt.getTime(),
+    calls: ledger(run, 'sub_step', step, yielded.calls),
+    computeMs,
   })
 }
 

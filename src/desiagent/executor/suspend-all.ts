@@ -1,8 +1,9 @@
+import { lockTenant } from '#kit/db/lock-tenant.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import type { ExecutionStatus } from '../execution.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { insertEventInEach } from '../store/events.ts'
-import { suspendSome } from '../store/executions.ts'
+import { findByStatus, suspendEach } from '../store/executions.ts'
 import { putBackRunning } from '../store/sub-steps.ts'
 
 /** Why: a stable snake_case word, and a sentence for people. */
@@ -22,24 +23,28 @@ const AT_ONCE = 50
 export async function suspendAll(parts: DesiAgentParts, why: Suspension): Promise<void> {
   const { running, metrics, wake } = parts.shared
   for (;;) {
-    const ids = await suspendNext(parts, why)
-    for (const id of ids) {
+    const { found, suspended } = await suspendNext(parts, why)
+    for (const id of suspended) {
       running.stop(id)
       metrics.execution('suspended')
       wake.notify(id)
       await parts.directory.removeDueWork('execution', id)
     }
-    if (ids.length < AT_ONCE) return
+    if (found === 0) return // not sooner: of those that were found another process may have changed some
   }
 }
 
-async function suspendNext({ db, shared }: DesiAgentParts, { code, message }: Suspension): Promise<string[]> {
+async function suspendNext({ db, shared }: DesiAgentParts, { code, message }: Suspension) {
   const at = shared.now().toISOString()
   return transaction(db, async (tx) => {
-    const suspended = await suspendSome(tx, NOT_AT_REST, `${code}: ${message}`, AT_ONCE, at)
-    const ids = suspended.map(({ id }) => id)
-    if (ids.length > 0) await putBackRunning(tx, ids, at)
-    await insertEventInEach(tx, suspended, { type: 'execution:suspended', data: {}, error: { message, code } }, at)
-    return ids
+    await lockTenant(tx) // two that suspend the same executions would wait for each other crosswise
+    // Those that are pending come before those that run: a running one that is stopped gives its place to the next.
+    const found = await findByStatus(tx, NOT_AT_REST, AT_ONCE)
+    if (found.length === 0) return { found: 0, suspended: [] }
+    const taken = await suspendEach(tx, found, NOT_AT_REST, `${code}: ${message}`, at)
+    const suspended = taken.map(({ id }) => id)
+    if (suspended.length > 0) await putBackRunning(tx, suspended, at)
+    await insertEventInEach(tx, taken, { type: 'execution:suspended', data: {}, error: { message, code } }, at)
+    return { found: found.length, suspended }
   })
 }

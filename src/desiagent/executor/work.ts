@@ -1,7 +1,7 @@
 import { type Agent, resolveAgent } from '../agents.ts'
 import type { DagParams } from '../dag.ts'
 import { resultsMessage } from '../messages.ts'
-import { type CallRecord, callModel } from '../models/call.ts'
+import { type CallEstimate, type CallRecord, callModel } from '../models/call.ts'
 import { ModelError, type ModelRequest } from '../models/model.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { resolveReferences, sameTask } from '../planner/references.ts'
@@ -112,9 +112,9 @@ async function ask(
     idempotencyKey: `${step.executionId}/${step.taskId}/${step.retry}`,
     signal: stop,
   }
-  await metering.admitModelCall(parts.db)
   const timeoutMs = agent.constraints?.timeoutMs ?? settings.stepTimeoutMs
-  const outcome = await callModel(parts.shared, models.resolve(params, agent), request, timeoutMs)
+  const reserve = (estimate: CallEstimate) => metering.reserveModelCall(parts.db, estimate)
+  const outcome = await callModel(parts.shared, models.resolve(params, agent), request, timeoutMs, reserve)
   yielded.calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
   if (!outcome.answer.isComplete) await progress('The model stopped before its answer was complete.')

@@ -3,6 +3,23 @@ import type { SharedParts } from '../parts.ts'
 import { NO_USAGE, type TokenUsage } from '../usage.ts'
 import { type Model, type ModelAnswer, ModelError, type ModelErrorCode, type ModelRequest } from './model.ts'
 
+/** What a call may use at most, as far as that can be told before it is made. */
+export interface CallEstimate {
+  /** Of all that is sent: instructions, messages and the shape the answer should have. */
+  promptCharacters: number
+  /** The longest answer that is wanted; undefined: as long as the model makes it. */
+  maxTokens: number | undefined
+  timeoutMs: number
+}
+
+/** The leave to make a call. */
+export interface Admission {
+  /** What was set aside for it; named again where the call is recorded, which gives it back. Null: nothing was. */
+  reservationId: string | null
+  /** The longest answer the call may ask for; undefined: as long as the model makes it. */
+  maxTokens: number | undefined
+}
+
 /** What one call of a model cost, whatever came of it. One row of the ledger. */
 export interface CallRecord {
   agentName: string | null
@@ -15,19 +32,30 @@ export interface CallRecord {
   errorCode: ModelErrorCode | null
   durationMs: number
   createdAt: string
+  /** What was set aside for the call. */
+  reservationId: string | null
 }
 
 export type CallOutcome =
   | { ok: true; answer: ModelAnswer; call: CallRecord }
   | { ok: false; error: ModelError; call: CallRecord }
 
-/** Calls a model, at most for `timeoutMs`, and says in any case what it cost. */
+/**
+ * Calls a model, at most for `timeoutMs`, and says in any case what it cost. Whoever is told must record it: that gives
+ * back what was set aside, also for a call that was stopped before it was made.
+ *
+ * @param reserve  sets tokens aside for the call
+ * @throws what `reserve` throws; no call was made then, and nothing is set aside
+ */
 export async function callModel(
   { now, metrics }: Pick<SharedParts, 'now' | 'metrics'>,
   model: Model,
   request: ModelRequest,
   timeoutMs: number,
+  reserve: (estimate: CallEstimate) => Promise<Admission>,
 ): Promise<CallOutcome> {
+  const promptCharacters = charactersOf(request)
+  const { reservationId, maxTokens } = await reserve({ promptCharacters, maxTokens: request.maxTokens, timeoutMs })
   const startedAt = now()
   const timeout = AbortSignal.timeout(timeoutMs)
   const record = (usage: TokenUsage | null, errorCode: ModelErrorCode | null): CallRecord => {
@@ -45,15 +73,22 @@ export async function callModel(
     errorCode,
     durationMs: now().getTime() - startedAt.getTime(),
     createdAt: startedAt.toISOString(),
+    reservationId,
   })
   try {
     if (request.signal.aborted) throw new ModelError('aborted', 'The call was stopped before it was made.', NO_USAGE)
-    const answer = await model.generate({ ...request, signal: AbortSignal.any([request.signal, timeout]) })
+    const signal = AbortSignal.any([request.signal, timeout])
+    const answer = await model.generate({ ...request, maxTokens, signal })
     return { ok: true, answer, call: record(answer.usage, null) }
   } catch (thrown) {
     const error = asModelError(thrown, timeout, request.signal, timeoutMs)
     return { ok: false, error, call: record(error.usage, error.code) }
   }
+}
+
+function charactersOf({ instructions, messages, output }: ModelRequest): number {
+  const shape = output ? JSON.stringify(output.schema).length : 0
+  return messages.reduce((sum, message) => sum + message.length, instructions.length + shape)
 }
 
 /** A provider that refused counted nothing; one that answered and did not say what it counted leaves the cost unknown. */

@@ -4,6 +4,7 @@ import { isRefusal } from '#kit/errors.ts'
 import { type Agent, resolveAgent } from '../agents.ts'
 import type { Dag, OnPlanned, PlanningAttempt } from '../dag.ts'
 import { recordUsed } from '../metering.ts'
+import type { CallEstimate } from '../models/call.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { listActiveAgents } from '../store/agents.ts'
 import * as store from '../store/dags.ts'
@@ -18,8 +19,15 @@ const OUR_OWN_AGENTS: readonly string[] = ['planner', 'titler', 'synthesizer']
  * Plans a DAG whose row says `planning`, keeps each attempt as soon as its cost is known, and commits how it ended.
  *
  * @param onPlanned  called in the transaction of the end, unless the provider was out of reach
+ * @param before     what the DAG was, to be put back when planning is refused (a quota, a suspension): it can be asked again
  */
-export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, onPlanned: OnPlanned): Promise<Dag> {
+export async function planDag(
+  parts: DesiAgentParts,
+  dag: Dag,
+  planner: Agent,
+  onPlanned: OnPlanned,
+  before?: store.DagChange,
+): Promise<Dag> {
   const { db, directory, shared } = parts
   const nowIso = () => shared.now().toISOString()
   try {
@@ -30,13 +38,17 @@ export async function planDag(parts: DesiAgentParts, dag: Dag, planner: Agent, o
     })
   } catch (error) {
     // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
-    const told = isRefusal(error) ? { code: error.code, message: error.message } : UNEXPECTED
-    await store.updateDag(db, dag.id, { status: 'failed', error: told }, nowIso(), 'planning')
+    await store.updateDag(db, dag.id, changeAfter(error, before), nowIso(), 'planning')
     await directory.removeDueWork('planning', dag.id)
     throw error
   }
   await directory.removeDueWork('planning', dag.id)
   return (await store.findDag(db, dag.id)) as Dag
+}
+
+function changeAfter(error: unknown, before: store.DagChange | undefined): store.DagChange {
+  if (!isRefusal(error)) return { status: 'failed', error: UNEXPECTED }
+  return before ?? { status: 'failed', error: { code: error.code, message: error.message } }
 }
 
 async function askPlanner(
@@ -55,7 +67,7 @@ async function askPlanner(
     titler: { agent: titler, model: shared.models.resolve(dag.params, titler) },
     params: dag.params,
     idempotencyKey: `${dag.id}/plan/${dag.clarifications.length}`,
-    admit: () => shared.metering.admitModelCall(db),
+    reserve: (estimate: CallEstimate) => shared.metering.reserveModelCall(db, estimate),
     record: (planned: PlanningCall) => keepAttempt(parts, dag, attempts, planned),
     signal: stop,
   }

@@ -1,7 +1,8 @@
 import { z } from 'zod'
+import { isRefusal } from '#kit/errors.ts'
 import type { Agent } from '../agents.ts'
 import { type PlanningBrief, planningMessage, problemsMessage, titleMessage } from '../messages.ts'
-import { type CallRecord, callModel } from '../models/call.ts'
+import { type Admission, type CallEstimate, type CallRecord, callModel } from '../models/call.ts'
 import type { Model, ModelError, ModelRequest } from '../models/model.ts'
 import { pauseBeforeRetry } from '../models/retry.ts'
 import type { SharedParts } from '../parts.ts'
@@ -35,8 +36,8 @@ export interface PlanningWork {
   params: { temperature?: number | undefined; maxTokens?: number | undefined; seed?: number | undefined }
   /** Names this piece of work to the provider. */
   idempotencyKey: string
-  /** Asked before each call. @throws when nothing is left to call with */
-  admit(): Promise<void>
+  /** Sets aside what a call may use. @throws when not enough is left to call with */
+  reserve(estimate: CallEstimate): Promise<Admission>
   /** Keeps what a call cost as soon as it is known. */
   record(planned: PlanningCall): Promise<void>
   signal: AbortSignal
@@ -113,8 +114,13 @@ async function askForTitle(work: PlanningWork, shared: SharedParts, plan: Decomp
     idempotencyKey: `${work.idempotencyKey}/title`,
     signal: work.signal,
   }
-  await work.admit()
-  const outcome = await callModel(shared, model, request, shared.settings.stepTimeoutMs)
+  const outcome = await callModel(shared, model, request, shared.settings.stepTimeoutMs, work.reserve).catch(
+    (error: unknown) => {
+      if (isRefusal(error)) return null // the plan is there and paid for; a title is not worth losing it
+      throw error
+    },
+  )
+  if (!outcome) return null
   const errorMessage = outcome.ok ? null : outcome.error.message
   await work.record({ attempt: 1, reason: 'title_master', errorMessage, call: outcome.call })
   return outcome.ok ? (outcome.answer.text.trim().split('\n')[0] ?? null) : null
@@ -150,9 +156,8 @@ async function ask(
     signal: work.signal,
   }
   for (let failed = 0; ; ) {
-    await work.admit()
     const timeoutMs = agent.constraints?.timeoutMs ?? shared.settings.stepTimeoutMs
-    const outcome = await callModel(shared, model, request, timeoutMs)
+    const outcome = await callModel(shared, model, request, timeoutMs, work.reserve)
     const keep = (errorMessage: string | null) => work.record({ attempt, reason, errorMessage, call: outcome.call })
     if (outcome.ok) return { ok: true, text: outcome.answer.text, record: keep }
     await keep(outcome.error.message)

@@ -38,7 +38,7 @@ export async function listAgents(db: TenantDb, filter: AgentFilter, page: PageRe
   if (filter.isActive !== undefined) query = query.where('is_active', '=', filter.isActive ? 1 : 0)
   if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
-  if (filter.search !== undefined) query = query.where(foundBy('agent', 'agents.id', filter.search))
+  if (filter.search !== undefined) query = query.where(await foundBy(db, 'agent', 'agents.id', filter.search))
   const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toAgent) }
 }

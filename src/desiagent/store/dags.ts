@@ -26,7 +26,7 @@ export async function listDags(db: TenantDb, filter: DagFilter, page: PageReques
   if (filter.agentName !== undefined) query = query.where('agent_name', '=', filter.agentName)
   if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
-  if (filter.search !== undefined) query = query.where(foundBy('dag', 'dags.id', filter.search))
+  if (filter.search !== undefined) query = query.where(await foundBy(db, 'dag', 'dags.id', filter.search))
   const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toDag) }
 }

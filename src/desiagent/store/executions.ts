@@ -92,7 +92,7 @@ export async function listExecutions(
   if (filter.dagId !== undefined) query = query.where('dag_id', '=', filter.dagId)
   if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
-  if (filter.search !== undefined) query = query.where(foundBy('dag', 'executions.dag_id', filter.search))
+  if (filter.search !== undefined) query = query.where(await foundBy(db, 'dag', 'executions.dag_id', filter.search))
   const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toExecution) }
 }
@@ -255,23 +255,37 @@ function counted(
   }
 }
 
-/**
- * Parks executions of these statuses, at most `limit`, and takes one number of each one's log.
- *
- * @returns their ids with the number taken
- */
-export async function suspendSome(
-  tx: TenantDb,
+/** Executions of these statuses, at most `limit`: by status in the order of the alphabet, the oldest of each first. */
+export async function findByStatus(
+  db: TenantDb,
   statuses: readonly ExecutionStatus[],
-  reason: string,
   limit: number,
-  now: string,
-): Promise<{ id: string; seq: number }[]> {
-  const some = tx
+): Promise<string[]> {
+  const rows = await db
     .selectFrom('executions')
     .select('id')
     .where('status', 'in', [...statuses])
+    .orderBy('status')
+    .orderBy('created_at')
+    .orderBy('id')
     .limit(limit)
+    .execute()
+  return rows.map(({ id }) => id)
+}
+
+/**
+ * Parks those of these executions that still have one of the statuses, and takes one number of each one's log.
+ *
+ * @param ids  at most 80
+ * @returns their ids with the number taken
+ */
+export async function suspendEach(
+  tx: TenantDb,
+  ids: readonly string[],
+  statuses: readonly ExecutionStatus[],
+  reason: string,
+  now: string,
+): Promise<{ id: string; seq: number }[]> {
   const rows = await tx
     .updateTable('executions')
     .set((eb) => ({
@@ -283,7 +297,7 @@ export async function suspendSome(
       last_event_seq: eb('last_event_seq', '+', 1),
       updated_at: now,
     }))
-    .where('id', 'in', some)
+    .where('id', 'in', [...ids])
     .where('status', 'in', [...statuses])
     .returning(['id', 'last_event_seq'])
     .execute()

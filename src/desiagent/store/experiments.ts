@@ -60,10 +60,10 @@ export async function listExperiments(
   return { ...found, rows: found.rows.map(toSummary) }
 }
 
-export async function findExperiment(
-  db: TenantDb,
-  id: string,
-): Promise<(ExperimentSummary & { trials: Trial[] }) | null> {
+/** Its trials in the order asked for. */
+export type FoundExperiment = ExperimentSummary & { trials: Trial[] }
+
+export async function findExperiment(db: TenantDb, id: string): Promise<FoundExperiment | null> {
   const row = await db.selectFrom('experiments').selectAll().select(counts).where('id', '=', id).executeTakeFirst()
   if (!row) return null
   const trials = await db
@@ -75,12 +75,18 @@ export async function findExperiment(
   return { ...toSummary(row), trials: trials.map(toTrial) }
 }
 
-/** @returns false when somebody else has begun it */
+/** A trial that is planned as this DAG. Who began it again began another. */
+export interface BegunTrial {
+  experimentId: string
+  position: number
+  dagId: string
+}
+
+/** @returns false when somebody else has begun it, or has the experiment's lease */
 export async function beginTrial(
   db: TenantDb,
-  experimentId: string,
-  position: number,
-  dagId: string,
+  { experimentId, position, dagId }: BegunTrial,
+  leaseOwner: string,
 ): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('experiment_trials')
@@ -88,15 +94,31 @@ export async function beginTrial(
     .where('experiment_id', '=', experimentId)
     .where('position', '=', position)
     .where('status', '=', 'pending')
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('experiments').select('id').where('id', '=', experimentId).where('lease_owner', '=', leaseOwner),
+      ),
+    )
     .executeTakeFirstOrThrow()
   return numUpdatedRows === 1n
 }
 
-/** Ends a running trial; one that has ended stays as it is. */
+/** Lets a running trial wait again, as if it had not been begun. Its DAG, if there is one, stays by itself. */
+export async function putBackTrial(db: TenantDb, { experimentId, position, dagId }: BegunTrial): Promise<void> {
+  await db
+    .updateTable('experiment_trials')
+    .set({ status: 'pending', dag_id: null })
+    .where('experiment_id', '=', experimentId)
+    .where('position', '=', position)
+    .where('dag_id', '=', dagId)
+    .where('status', '=', 'running')
+    .execute()
+}
+
+/** Ends a running trial; one that has ended or was begun again stays as it is. */
 export async function endTrial(
   db: TenantDb,
-  experimentId: string,
-  position: number,
+  { experimentId, position, dagId }: BegunTrial,
   end: TrialEnd,
   at: string,
 ): Promise<void> {
@@ -116,6 +138,7 @@ export async function endTrial(
       })
       .where('experiment_id', '=', experimentId)
       .where('position', '=', position)
+      .where('dag_id', '=', dagId)
       .where('status', '=', 'running')
       .executeTakeFirstOrThrow()
     if (numUpdatedRows === 0n) return

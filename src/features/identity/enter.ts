@@ -18,8 +18,8 @@ import type { Entered } from '#kit/http/guard.ts'
 import { newId } from '#kit/ids.ts'
 import type { Clock } from '#kit/time.ts'
 import type { Directory } from '#ports/directory.ts'
-import type { CallerRow } from './api-keys/repository.ts'
-import type { KeyVerifier } from './api-keys/verify.ts'
+import { type CallerRow, findNamedCaller } from './api-keys/repository.ts'
+import { isUsable, type KeyVerifier } from './api-keys/verify.ts'
 import { limitsOfRow } from './tenants/plans.ts'
 
 export interface EntranceParts {
@@ -79,6 +79,10 @@ function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, 
     directory: directoryFor(db, control, caller.tenant_id),
     commitWith: NOTHING_TO_RECORD,
     hold: home.hold,
+    async isStillLetIn() {
+      const row = await findNamedCaller(db, caller.id)
+      return row !== null && isUsable(row, now().getTime())
+    },
     transaction: (work) => transaction(db, work),
     now,
     newId,

@@ -8,8 +8,9 @@ export function directoryOf(db: ControlDb, tenantId: string): Directory {
     async registerKey(keyId) {
       await db.insertInto('key_index').values({ key_id: keyId, tenant_id: tenantId }).execute()
     },
-    async removeKey(keyId) {
-      await db.deleteFrom('key_index').where('key_id', '=', keyId).where('tenant_id', '=', tenantId).execute()
+    async removeKey(...keyIds) {
+      if (keyIds.length === 0) return
+      await db.deleteFrom('key_index').where('key_id', 'in', keyIds).where('tenant_id', '=', tenantId).execute()
     },
     async putDueWork(kind, subjectId, dueAt) {
       await db

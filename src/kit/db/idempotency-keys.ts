@@ -52,6 +52,11 @@ function made(resourceId: string, held: Selectable<IdempotencyKeysTable>, now: D
 
 async function forgetOld(db: IdempotencyDb, now: Date): Promise<void> {
   await db
+    .updateTable('idempotency_keys')
+    .set({ sealed_secret: null, sealed_until: null })
+    .where('sealed_until', '<=', now.toISOString())
+    .execute()
+  await db
     .deleteFrom('idempotency_keys')
     .where('created_at', '<', addSeconds(now, -KEPT_SECONDS).toISOString())
     .execute()
@@ -140,6 +145,8 @@ async function takeOver(db: IdempotencyDb, deadClaimId: string, wanted: Claim, n
     .set({ claim_id: wanted.claimId, lease_until: addSeconds(now, LEASE_SECONDS).toISOString() })
     .where('key', '=', wanted.key)
     .where('claim_id', '=', deadClaimId)
+    .where('resource_id', 'is', null) // it may have come back to life since it was read
+    .where('lease_until', '<=', now.toISOString())
     .executeTakeFirstOrThrow()
   return numUpdatedRows === 1n
 }

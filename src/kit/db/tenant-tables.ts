@@ -21,6 +21,7 @@ export interface TenantTables {
   experiment_trials: ExperimentTrialsTable
   usage_records: UsageRecordsTable
   usage_totals: UsageTotalsTable
+  token_reservations: TokenReservationsTable
   invoices: InvoicesTable
   search_words: SearchWordsTable
 }
@@ -244,6 +245,9 @@ export interface InvitationsTable {
   invited_by: string | null
   expires_at: string
   created_at: string
+  accepted_at: Nullable<string>
+  api_key_id: Nullable<string>
+  sealed_key: Nullable<string>
 }
 
 export interface ExperimentsTable {
@@ -253,6 +257,8 @@ export interface ExperimentsTable {
   agent_name: string | null
   provider: string | null
   seed: number | null
+  lease_owner: string | null
+  lease_until: string | null
   created_by: string | null
   completed_at: string | null
   created_at: string
@@ -300,6 +306,12 @@ export interface UsageTotalsTable {
   model: string
   unit_cost: number
   quantity: number
+}
+
+export interface TokenReservationsTable {
+  id: string
+  tokens: number
+  expires_at: string
 }
 
 export interface InvoicesTable {

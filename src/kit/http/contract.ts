@@ -11,6 +11,7 @@ import {
   MalformedJson,
   PayloadTooLarge,
   RateLimited,
+  ServerStopping,
   TenantSuspended,
   Unauthenticated,
   UnsupportedMediaType,
@@ -36,7 +37,7 @@ export interface RouteDuties {
   rateClass?: RateClass
   /** Takes an `Idempotency-Key`. */
   isIdempotent?: boolean
-  /** Health checks are not counted against the caller's address. */
+  /** Not counted: neither health checks against the caller's address, nor metrics against their key. */
   isUnlimited?: boolean
   /** Served without the /api/v2 prefix. */
   isAtRoot?: boolean
@@ -46,7 +47,7 @@ export type RouteContract = RouteConfig & RouteDuties
 
 /**
  * Declares a route. Scope, home, operationId, tags and summary are required by type; the errors that follow from the
- * declaration (401, 403, 429, a body's 400, 413 and 415) are documented by it and need not be listed.
+ * declaration (401, 403, 429, 503, a body's 400, 413 and 415) are documented by it and need not be listed.
  *
  * @throws at import when the declaration is not whole: a body that is optional or takes unknown fields
  */
@@ -86,7 +87,8 @@ const UNEXPECTED = { 500: json(ErrorBody, '`internal_error`: something went wron
 
 function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request'>): ErrorDeclaration[] {
   const { request } = route
-  const implied: ErrorDeclaration[] = route.isUnlimited ? [] : [RateLimited]
+  const implied: ErrorDeclaration[] = route.isUnlimited && route.scope === 'public' ? [] : [RateLimited]
+  implied.push(ServerStopping)
   if (route.scope !== 'public') implied.push(Unauthenticated, InvalidApiKey, TenantSuspended, AddressNotAllowed)
   if (route.scope !== 'public' && route.scope !== 'any') implied.push(InsufficientScope)
   if (request?.params || request?.query || request?.body || route.isIdempotent) implied.push(ValidationFailed)
@@ -102,11 +104,17 @@ function mergeErrors(responses: Responses, declarations: ErrorDeclaration[]): Re
   for (const { kind, code, message } of declarations) {
     const status = STATUS_OF_KIND[kind]
     const line = `\`${code}\`: ${message}`
-    const before = merged[status] as { description: string } | undefined
+    const before = merged[status] as ReturnType<typeof json> | undefined
     const said = before?.description.split('\n\n') ?? []
-    if (!said.includes(line)) merged[status] = json(ErrorBody, [...said, line].join('\n\n'))
+    if (!said.includes(line)) merged[status] = json(errorBeside(before), [...said, line].join('\n\n'))
   }
   return merged
+}
+
+/** The readiness has an answer of its own under a status that errors have as well. */
+function errorBeside(answer: ReturnType<typeof json> | undefined): z.ZodType {
+  const schema = answer?.content['application/json'].schema ?? ErrorBody
+  return schema === ErrorBody ? ErrorBody : z.union([schema, ErrorBody])
 }
 
 function assertWhole(route: RouteDuties & Pick<RouteConfig, 'request'>): void {

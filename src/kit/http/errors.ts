@@ -86,6 +86,13 @@ export const RateLimited = defineError({
   details: z.object({ limit: z.int(), windowSeconds: z.int() }),
 })
 
+export const TooManyStreams = defineError({
+  code: 'too_many_streams',
+  kind: 'too_many',
+  message: 'Too many event streams and exports are open for this tenant.',
+  details: z.object({ limit: z.int() }),
+})
+
 export const ServerStopping = defineError({
   code: 'server_stopping',
   kind: 'unavailable',

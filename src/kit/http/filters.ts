@@ -2,13 +2,18 @@ import { z } from '@hono/zod-openapi'
 
 /** Query parameters that more than one list takes. */
 
+/** Which words there are is said by `wordsOf` of `kit/db/search.ts`. */
 export const Search = z
   .string()
   .trim()
   .min(1)
   .max(100)
   .optional()
-  .openapi({ description: 'Words, whole or their beginnings, in any order; upper and lower case are the same.' })
+  .openapi({
+    description:
+      'Words, whole or their beginnings, in any order; upper and lower case are the same. Found are the first 60 different ' +
+      'words of the first 2,000 characters.',
+  })
 
 const moment = z.iso.datetime({ offset: true }).optional()
 

@@ -41,7 +41,14 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
   const { log, metrics, addressOf, bodyLimitBytes, stopping } = options
   const allowOrigins = cors({
     origin: options.corsOrigins.includes('*') ? '*' : [...options.corsOrigins],
-    allowHeaders: ['Authorization', 'Content-Type', 'Idempotency-Key', 'Last-Event-ID', 'X-Request-Id'],
+    allowHeaders: [
+      'Authorization',
+      'Content-Type',
+      'Idempotency-Key',
+      'Last-Event-ID',
+      'X-Confirm-Purge',
+      'X-Request-Id',
+    ],
     exposeHeaders: [
       'X-Request-Id',
       'X-RateLimit-Limit',
@@ -49,6 +56,7 @@ export function frame(options: FrameOptions): MiddlewareHandler<Env> {
       'X-RateLimit-Reset',
       'Retry-After',
       'Idempotent-Replayed',
+      'Content-Disposition',
     ],
     maxAge: 600,
   })

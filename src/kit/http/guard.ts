@@ -5,6 +5,7 @@ import type { RouteContract } from './contract.ts'
 import type { Env, RequestContext } from './env.ts'
 import { InsufficientScope, Unauthenticated } from './errors.ts'
 import { type AddressLimit, type CallLimits, setLimitHeaders } from './rate-limit.ts'
+import { assertStorable } from './storable-text.ts'
 
 /** Who is calling, with the database they are at home in held open until `release`. */
 export interface Entered<C> {
@@ -33,6 +34,7 @@ export function guards(parts: GuardParts): (route: RouteContract) => MiddlewareH
   return (route) => {
     if (route.scope === 'public') return [anonymous(route, parts.addressLimit)]
     const enter = entranceOf(route, parts)
+    if (route.isUnlimited) return [enter, admit(route)]
     const special = route.rateClass && route.rateClass !== 'api' ? [limiters[route.rateClass]] : []
     const ceiling = route.home === 'control' ? [] : [perTenant]
     return [enter, limiters.api, ...ceiling, ...special, admit(route)]
@@ -50,6 +52,7 @@ export function anonymous(route: RouteContract, addressLimit: AddressLimit): Mid
   return async (c, next) => {
     c.set('operationId', route.operationId)
     if (!route.isUnlimited) addressLimit.count(c.get('clientAddress'))
+    await assertStorable(c, route)
     await next()
   }
 }
@@ -101,6 +104,7 @@ function admit(route: RouteContract): MiddlewareHandler<Env> {
     if (route.scope !== 'any' && !scopes.includes(route.scope as Scope)) {
       throw new InsufficientScope({ required: route.scope, granted: [...scopes] })
     }
+    await assertStorable(c, route)
     await next()
   }
 }

@@ -54,7 +54,7 @@ async function once<C extends TenantContext | ControlContext, R>(
   if (key === undefined) return make(ctx)
 
   const db = keysOf(ctx)
-  const mine: Claim = { key, claimId: ctx.newId() }
+  const mine: Claim = { key: `${ownerOf(ctx)} ${key}`, claimId: ctx.newId() }
   const operation = c.get('operationId')
   const taken = await claim(db, { ...mine, operation, requestHash: await requestHash(c, operation) }, ctx.now())
   switch (taken.outcome) {
@@ -66,13 +66,14 @@ async function once<C extends TenantContext | ControlContext, R>(
       c.header('Idempotent-Replayed', 'true')
       return replay(ctx, { id: taken.resourceId, secret: () => open(c, key, taken.sealedSecret) })
     case 'claimed':
-      return makeUnderClaim(c, ctx, mine, make)
+      return makeUnderClaim(c, ctx, key, mine, make)
   }
 }
 
 async function makeUnderClaim<C extends TenantContext | ControlContext, R>(
   c: RequestContext,
   ctx: C,
+  key: string,
   mine: Claim,
   make: (ctx: C) => Promise<R>,
 ): Promise<R> {
@@ -81,7 +82,7 @@ async function makeUnderClaim<C extends TenantContext | ControlContext, R>(
   const renewal = setInterval(() => renewClaim(db, mine, ctx.now()).catch(() => {}), RENEW_EVERY_MS)
   let isRecorded = false
   const commitWith: CommitWith<unknown> = async (tx, resourceId, secret) => {
-    const sealedSecret = secret === undefined ? null : await seal(secret, credentialOf(c), mine.key)
+    const sealedSecret = secret === undefined ? null : await seal(secret, credentialOf(c), key)
     await recordEffect(tx as IdempotencyDb, mine, { resourceId, sealedSecret }, ctx.now())
     isRecorded = true
   }
@@ -105,6 +106,11 @@ async function open(c: RequestContext, key: string, sealedSecret: string | null)
 
 function credentialOf(c: RequestContext): string {
   return (c.req.header('authorization') ?? '').replace(/^Bearer +/i, '')
+}
+
+/** Two callers may think of the same key: what one made is none of the other's business. */
+function ownerOf({ actor }: TenantContext | ControlContext): string {
+  return actor.userId ?? actor.keyId
 }
 
 /** Both databases have the table; the builder's types cannot say so. */

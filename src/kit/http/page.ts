@@ -11,7 +11,10 @@ export const PageQuery = {
     .max(200)
     .optional()
     .openapi({ description: '`nextCursor` of the page before; not with `offset`.' }),
-  includeTotal: z.enum(['true', 'false']).default('false').openapi({ description: 'Count all rows that match.' }),
+  includeTotal: z
+    .enum(['true', 'false'])
+    .default('false')
+    .openapi({ description: 'Count all rows that match, which may take longer than the page.' }),
 }
 
 /** A number in a query string. zod-openapi documents a coerced one as nullable and without its bounds, so both are said. */
@@ -53,9 +56,9 @@ export function pageRequest(query: ParsedPageQuery): PageRequest {
   }
 }
 
-export function pageAnswer<Row, Item>(page: Page<Row>, query: ParsedPageQuery, present: (row: Row) => Item) {
+export function pageAnswer<Row>(page: Page<Row>, query: ParsedPageQuery) {
   return {
-    data: page.rows.map(present),
+    data: page.rows,
     pagination: {
       limit: query.limit,
       offset: query.offset,

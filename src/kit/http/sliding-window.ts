@@ -6,7 +6,8 @@ const SWEEP_EVERY = 10_000
 /**
  * An exact sliding window in memory: never more than `limit` calls in any stretch of `windowMs`, at no matter which
  * edge. A refused call is not recorded, so a caller that keeps trying still gets through when its time has come.
- * The key carries the limit (see `windowKey`), because the store's contract has no other place for it.
+ * The key carries the limit (see `windowKey`), because the store's contract has no other place for it; calls are
+ * remembered without it, so that a changed limit does not begin anew.
  */
 export class SlidingWindow implements Store<Env> {
   readonly #windowMs: number
@@ -22,37 +23,39 @@ export class SlidingWindow implements Store<Env> {
   increment(key: string): ClientRateLimitInfo {
     const now = this.#now()
     const limit = Number(key.slice(0, key.indexOf(':')))
-    const calls = this.#current(key, now)
+    const calls = this.#current(subjectOf(key), now)
     const isAllowed = calls.length < limit
     if (isAllowed) calls.push(now)
     this.#sweepNowAndThen(now)
-    // With a limit of 0 there is no call to wait for; a whole window says "not soon".
-    const resetTime = new Date((calls[0] ?? now) + this.#windowMs)
+    // The call whose place comes free first; after a limit was lowered that is not the oldest. With a limit of 0 there is
+    // no call to wait for: a whole window says "not soon".
+    const next = isAllowed ? calls[0] : calls[calls.length - limit]
+    const resetTime = new Date((next ?? now) + this.#windowMs)
     return { totalHits: isAllowed ? calls.length : limit + 1, resetTime }
   }
 
   /** How many calls count now, and when the oldest of them is forgotten. Counts nothing. */
   peek(key: string): { used: number; resetAt: Date | null } {
     const since = this.#now() - this.#windowMs
-    const calls = (this.#calls.get(key) ?? []).filter((at) => at > since)
+    const calls = (this.#calls.get(subjectOf(key)) ?? []).filter((at) => at > since)
     const [oldest] = calls
     return { used: calls.length, resetAt: oldest === undefined ? null : new Date(oldest + this.#windowMs) }
   }
 
   /** Takes back the latest call. */
   decrement(key: string): void {
-    this.#calls.get(key)?.pop()
+    this.#calls.get(subjectOf(key))?.pop()
   }
 
   resetKey(key: string): void {
-    this.#calls.delete(key)
+    this.#calls.delete(subjectOf(key))
   }
 
-  #current(key: string, now: number): number[] {
-    const known = this.#calls.get(key)
+  #current(subject: string, now: number): number[] {
+    const known = this.#calls.get(subject)
     if (!known) {
       const calls: number[] = []
-      this.#calls.set(key, calls)
+      this.#calls.set(subject, calls)
       return calls
     }
     let passed = 0
@@ -74,4 +77,8 @@ export class SlidingWindow implements Store<Env> {
 
 export function windowKey(limit: number, subject: string): string {
   return `${limit}:${subject}`
+}
+
+function subjectOf(key: string): string {
+  return key.slice(key.indexOf(':') + 1)
 }

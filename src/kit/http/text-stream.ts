@@ -1,39 +1,60 @@
 export interface TextSource {
-  /** The next piece of text, or null when there is no more. */
-  next(): Promise<string | null>
+  /**
+   * The next piece of text, or null when there is no more.
+   *
+   * @param gone  aborts when nobody waits for it any more
+   */
+  next(gone: AbortSignal): Promise<string | null>
   /** Called once, whatever ends the stream. */
   end(): void
+}
+
+export interface TextStreamSignals {
+  /** Aborts when the reader has gone. */
+  hangUp: AbortSignal
+  /** Breaks the body off with an error, for one that would look whole if it just ended. */
+  breakOff?: AbortSignal
 }
 
 /** A reader that takes nothing for this long is cut. */
 const READER_LIMIT_MS = 30_000
 
-/**
- * A body that is made as it is read: the next piece is asked for when the reader has taken the one before.
- *
- * @param hangUp  aborts when the reader has gone
- */
-export function textStream(source: TextSource, hangUp: AbortSignal): ReadableStream<Uint8Array<ArrayBuffer>> {
+/** A body that is made as it is read: the next piece is asked for when the reader has taken the one before. */
+export function textStream(
+  source: TextSource,
+  { hangUp, breakOff }: TextStreamSignals,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder()
-  let isOver = false
+  const gone = new AbortController()
   let slowReader: ReturnType<typeof setTimeout> | undefined
+  let onBreakOff = () => {}
 
   const finish = () => {
     if (slowReader !== undefined) clearTimeout(slowReader)
     hangUp.removeEventListener('abort', finish)
-    if (isOver) return
-    isOver = true
+    breakOff?.removeEventListener('abort', onBreakOff)
+    if (gone.signal.aborted) return
+    gone.abort()
     source.end()
   }
+  // Registered before the first await: a client that left before we listened would leave a zombie behind.
   hangUp.addEventListener('abort', finish, { once: true })
   if (hangUp.aborted) finish()
 
   return new ReadableStream({
+    start(controller) {
+      onBreakOff = () => fail(controller, 'the server is stopping')
+      if (gone.signal.aborted) return
+      breakOff?.addEventListener('abort', onBreakOff, { once: true })
+      if (breakOff?.aborted) onBreakOff()
+    },
     async pull(controller) {
       if (slowReader !== undefined) clearTimeout(slowReader)
       try {
-        const text = isOver ? null : await source.next()
-        if (text === null || isOver) {
+        const text = gone.signal.aborted ? null : await source.next(gone.signal)
+        await othersFirst()
+        if (breakOff?.aborted) return
+        if (text === null || gone.signal.aborted) {
           finish()
           controller.close()
           return
@@ -43,11 +64,18 @@ export function textStream(source: TextSource, hangUp: AbortSignal): ReadableStr
         finish()
         throw error
       }
-      slowReader = setTimeout(() => {
-        finish()
-        controller.error(new Error('the reader stopped reading'))
-      }, READER_LIMIT_MS)
+      slowReader = setTimeout(() => fail(controller, 'the reader stopped reading'), READER_LIMIT_MS)
     },
     cancel: finish,
   })
+
+  function fail(controller: ReadableStreamDefaultController, reason: string): void {
+    finish()
+    controller.error(new Error(reason))
+  }
+}
+
+/** A reader as fast as we are, and one that catches up on a long log, must not keep everybody else's requests waiting. */
+function othersFirst(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0))
 }

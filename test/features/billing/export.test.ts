@@ -8,7 +8,7 @@ import { startApi } from '#test/support/start-api.ts'
 
 const EXPORT = '/api/v2/billing/usage/export'
 const HEADER =
-  'id,timestamp,tenantId,resourceType,quantity,unitCost,costUsdMicros,provider,model,agentName,userId,dagId,executionId,subStepId,priceVersion'
+  'id,timestamp,tenantId,resourceType,quantity,unitCost,costUsdMicros,costUsdPicos,provider,model,agentName,userId,dagId,executionId,subStepId,priceVersion'
 
 /** So many moments, a second apart. */
 const moments = (count: number) =>
@@ -63,7 +63,11 @@ test('the export has the columns by name and says the same as the history', asyn
   expect(text.startsWith(`${HEADER}\r\n`)).toBe(true)
   const [columns = [], ...rows] = parseCsv(text)
   const { body } = await acme.get('/billing/usage/history?limit=100')
-  const told = body.data.map(({ metadata, ...record }: Record<string, object>) => ({ ...record, ...metadata }))
+  const told = body.data.map(({ metadata, ...record }: Record<string, object>) => ({
+    ...record,
+    costUsdPicos: BigInt(Number(record.quantity)) * BigInt(Number(record.unitCost)),
+    ...metadata,
+  }))
   expect(rows.length).toBeGreaterThan(5)
   expect(rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]])))).toEqual(
     told.map((record: Record<string, unknown>) =>
@@ -71,6 +75,33 @@ test('the export has the columns by name and says the same as the history', asyn
     ),
   )
   expect(rows.some((row) => row.includes(execution.id))).toBe(true)
+})
+
+test('its exact costs add up to the totals of the month, which the costs rounded in each record do not', async () => {
+  const usage = { prompt_tokens: 101, completion_tokens: 7, cached_tokens: 30 }
+  const model = await openAiServer(() => ({ text: 'done', usage }))
+  const api = await startApi({ env: model.env })
+  const acme = await api.tenant('acme')
+  const plan = planOf(['1', '2', '3', '4', '5'].map((id) => ({ id, prompt: id })))
+  await Promise.all([acme.runDefinition(plan), acme.runDefinition(plan)])
+  await acme.runDefinition(planOf([{ id: '1' }]), { model: 'nobody-knows' })
+
+  const [columns = [], ...rows] = parseCsv(await (await acme.raw(EXPORT)).text())
+  const { body } = await acme.get('/billing/usage')
+
+  const total = (column: string, resourceType: string, ofModel: string) =>
+    rows
+      .map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i] ?? ''])))
+      .filter((row) => row.resourceType === resourceType && row.model === ofModel)
+      .reduce((sum, row) => sum + BigInt(row[column] ?? ''), 0n)
+  expect(body.resources.length).toBeGreaterThan(6)
+  for (const { resourceType, model: ofModel, quantity, unitCost, costUsdMicros } of body.resources) {
+    const picos = total('costUsdPicos', resourceType, ofModel ?? '')
+    expect(picos, resourceType).toBe(BigInt(quantity) * BigInt(unitCost ?? 0))
+    expect(Number((picos + 500_000n) / 1_000_000n), resourceType).toBe(costUsdMicros ?? 0)
+  }
+  expect(total('costUsdMicros', 'cached_tokens', 'gpt-5-mini')).toBe(12n) // 0.75 of a micro-USD each
+  expect(total('costUsdPicos', 'cached_tokens', 'gpt-5-mini')).toBe(9_000_000n)
 })
 
 test('what a user named like a formula is not run by a spreadsheet', async () => {
@@ -81,7 +112,7 @@ test('what a user named like a formula is not run by a spreadsheet', async () =>
   await acme.runDefinition(planOf([{ id: '001', prompt: 'x' }]), { model: name })
   const text = await (await acme.raw(EXPORT)).text()
   expect(text).toContain(`,"'=cmd|""/c calc""!A1",`)
-  const models = parseCsv(text).map((row) => row[8])
+  const models = parseCsv(text).map((row) => row[9])
   expect(models).toContain(`'${name}`)
   expect(models.filter((model) => model?.startsWith('='))).toEqual([])
 })
@@ -163,6 +194,19 @@ describe('a long export', () => {
     expect(await isHeld()).toBe(false)
   })
 
+  test('breaks off with an error when the process stops, read or not: what just ended would look whole', async () => {
+    const { api, acme } = await longHistory()
+    const [waiting, read] = await Promise.all([acme.raw(EXPORT), acme.raw(EXPORT)])
+    const reader = read.body!.getReader()
+    await reader.read()
+    await api.close()
+    const readOn = async () => {
+      while (!(await reader.read()).done);
+    }
+    await expect(readOn()).rejects.toThrow('the server is stopping')
+    await expect(waiting.text()).rejects.toThrow('the server is stopping')
+  })
+
   test('HEAD answers the headers and holds nothing', async () => {
     const { acme, isHeld } = await longHistory()
     const response = await acme.raw(EXPORT, { method: 'HEAD' })
@@ -171,4 +215,28 @@ describe('a long export', () => {
     expect(await response.text()).toBe('')
     expect(await isHeld()).toBe(false)
   })
+})
+
+test('exports and event streams share a tenant’s cap, and a closed one gives its place back', async () => {
+  const model = await openAiServer(() => 'hang!')
+  const api = await startApi({ env: model.env })
+  const [acme, globex] = [await api.tenant('acme'), await api.tenant('globex')]
+  await bookUsage(api, acme.tenantId, moments(1_000))
+  const { body: started } = await acme.post('/dags/execute-definition', { definition: planOf([{ id: '1' }]) })
+  const events = `/executions/${started.id}/events`
+  const stream = await acme.raw(`/api/v2${events}`)
+  const exports = await Promise.all(Array.from({ length: 199 }, () => acme.raw(EXPORT)))
+  expect(new Set([stream, ...exports].map(({ status }) => status))).toEqual(new Set([200]))
+
+  for (const path of ['/billing/usage/export', events]) {
+    expect(await acme.get(path)).toMatchObject({ status: 429, body: { code: 'too_many_streams' } })
+  }
+  expect((await acme.raw(EXPORT, { method: 'HEAD' })).status).toBe(200)
+  expect((await globex.get('/billing/usage/export')).status).toBe(200)
+
+  await exports.pop()?.text()
+  const again = await acme.raw(EXPORT)
+  expect(again.status).toBe(200)
+  await Promise.all([stream, again, ...exports].map(({ body }) => body?.cancel()))
+  expect((await acme.get('/billing/usage/export')).status).toBe(200)
 })

@@ -156,6 +156,7 @@ describe('what was used for a piece of work', () => {
     attempt: 1,
     durationMs: 1,
     createdAt: at,
+    reservationId: null,
   }
 
   test('gives a line for each resource, tokens that were cached apart', () => {

@@ -1,9 +1,10 @@
+import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
 import { HeldClock } from '#test/features/http/held-clock.ts'
 import type { Answer, Client } from '#test/support/client.ts'
 import { type ModelCall, openAiServer, type Reply } from '#test/support/openai-server.ts'
 import { planOf } from '#test/support/plans.ts'
-import { startApi } from '#test/support/start-api.ts'
+import { startApi, type TestApi } from '#test/support/start-api.ts'
 
 const WRITE = planOf([{ id: '001', tool: 'writeFile', params: { path: 'a.md', content: 'a' } }])
 const execute = (client: Client, definition: object = WRITE) => client.post('/dags/execute-definition', { definition })
@@ -158,7 +159,7 @@ describe('maxTokensPerMonth', () => {
 
   test('when it is used up no model is called: the execution is suspended and goes on when there is more', async () => {
     const { model, api } = await withModel(() => 'done') // 120 tokens a call
-    const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 120 } })
+    const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 250 } })
 
     const suspended = await acme.runDefinition(CHAIN)
 
@@ -191,6 +192,56 @@ describe('maxTokensPerMonth', () => {
         details: { quota: 'maxTokensPerMonth', limit: 0, used: 0 },
       })
     }
+    expect(model.calls).toEqual([])
+  })
+})
+
+describe('a change made while somebody waits for the tenant’s lock', () => {
+  /** Whoever locks the tenant finds it changed: the change was committed between their first look and the lock. */
+  async function changedAtTheLock(api: TestApi, tenantId: string, change: 'quotas' | 'status', to: string) {
+    await api.api.stores.homes.use(tenantId, (db) =>
+      sql
+        .raw(`create trigger changed before update of updated_at on tenant when old.${change} <> '${to}'
+          begin update tenant set ${change} = '${to}'; end`)
+        .execute(db),
+    )
+  }
+  const AMPLE = { maxAgents: 100, maxExecutionsPerMonth: 100, maxConcurrentExecutions: 100, maxTokensPerMonth: 1e6 }
+  const agent = (client: Client) => client.post('/agents', { name: 'a', version: '1', systemPrompt: 'x' })
+
+  for (const [quota, ask] of [
+    ['maxAgents', agent],
+    ['maxExecutionsPerMonth', execute],
+    ['maxConcurrentExecutions', execute],
+  ] as const) {
+    test(`counts: ${quota} is lowered`, async () => {
+      const api = await startApi()
+      const acme = await api.tenant('acme', { quotas: AMPLE })
+      await changedAtTheLock(api, acme.tenantId, 'quotas', JSON.stringify({ ...AMPLE, [quota]: 0 }))
+      const { status, body } = await ask(acme)
+      expect({ status, ...body }).toMatchObject({ status: 403, code: 'quota_exceeded', details: { quota, limit: 0 } })
+    })
+
+    test(`counts: ${quota} is lifted`, async () => {
+      const api = await startApi()
+      const acme = await api.tenant('acme', { quotas: { ...AMPLE, [quota]: 0 } })
+      await changedAtTheLock(api, acme.tenantId, 'quotas', JSON.stringify({ ...AMPLE, [quota]: null }))
+      expect((await ask(acme)).status).toBeLessThan(300)
+    })
+  }
+
+  test('counts: the tenant is suspended', async () => {
+    const api = await startApi()
+    const acme = await api.tenant('acme', { quotas: AMPLE })
+    await changedAtTheLock(api, acme.tenantId, 'status', 'suspended')
+    expect((await agent(acme)).body.code).toBe('tenant_suspended')
+  })
+
+  test('counts: maxTokensPerMonth is lowered', async () => {
+    const { model, api } = await withModel(() => 'done')
+    const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 1e6 } })
+    await changedAtTheLock(api, acme.tenantId, 'quotas', '{"maxTokensPerMonth":0}')
+    expect((await acme.runDefinition(planOf([{ id: '1' }]))).suspendedReason).toMatch(/^quota_exceeded: /)
     expect(model.calls).toEqual([])
   })
 })

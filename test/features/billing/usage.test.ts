@@ -62,7 +62,7 @@ describe('the records of an execution', () => {
     let failures = 1
     const model = await openAiServer(({ messages }) => {
       if (messages[0] === 'second' && failures-- > 0) return 'cut!' // counted by nobody, tried again
-      return { text: 'done', usage: { prompt_tokens: 100, completion_tokens: 20, cached_tokens: 30 } }
+      return { text: 'done', delayMs: 5, usage: { prompt_tokens: 100, completion_tokens: 20, cached_tokens: 30 } }
     })
     const api = await startApi({ env: model.env })
     const acme = await api.tenant('acme')
@@ -101,11 +101,10 @@ describe('the records of an execution', () => {
     }
     expect(sum(records, 'executions')).toBe(1)
     expect(sum(ofStep('003'), 'storage_bytes')).toBe(12)
-    const stepMs = execution.subSteps.reduce(
-      (all: number, { durationMs }: { durationMs: number }) => all + durationMs,
-      0,
-    )
-    expect(sum(records, 'compute_ms')).toBeGreaterThanOrEqual(stepMs)
+    expect(sum(ofStep('001'), 'compute_ms')).toBeGreaterThan(0)
+    for (const { taskId, durationMs } of execution.subSteps) {
+      expect(sum(ofStep(taskId), 'compute_ms'), taskId).toBeLessThanOrEqual(durationMs) // pauses are not work
+    }
   })
 
   test('stay when the execution is deleted', async () => {
@@ -119,8 +118,12 @@ describe('the records of an execution', () => {
   })
 
   test('agree with the ledger however the execution is cut short', async () => {
-    const model = await openAiServer(() => ({ text: 'done', delayMs: Math.random() * 20 }))
-    const api = await startApi({ env: model.env })
+    // Every third answer is empty: it is paid for, and asked for again after a pause that a cancellation can fall into.
+    const model = await openAiServer(() => ({
+      text: model.calls.length % 3 === 0 ? '' : 'done',
+      delayMs: (model.calls.length * 7) % 20,
+    }))
+    const api = await startApi({ env: { ...model.env, RETRY_BASE_MS: '40' } })
     const acme = await api.tenant('acme')
     const begin = async (delayMs: number) => {
       const { body } = await acme.post('/dags/execute-definition', { definition: PLAN })
@@ -128,7 +131,8 @@ describe('the records of an execution', () => {
       await acme.post(`/executions/${body.id}/cancel`)
       return body.id as string
     }
-    const ids = await Promise.all(Array.from({ length: 20 }, (_, i) => begin(i * 4)))
+    const ids: string[] = []
+    for (let i = 0; i < 20; i += 1) ids.push(await begin(i * 6)) // one by one: together they would all be waiting
     const { db, release } = (await api.api.stores.homes.pin(acme.tenantId))!
     const isOver = () => db.selectFrom('executions').select('id').where('lease_owner', 'is not', null).execute()
     await expect.poll(isOver).toEqual([])
@@ -138,6 +142,18 @@ describe('the records of an execution', () => {
       const ledger = await db.selectFrom('model_calls').selectAll().where('execution_id', '=', id).execute()
       const counted = ledger.reduce((all, call) => all + call.prompt_tokens + call.completion_tokens, 0)
       expect(tokensOf(await historyOf(acme, `&executionId=${id}`)).totalTokens, id).toBe(counted)
+
+      // Nor is any call booked that the provider was not asked for: each answer counts 120 tokens.
+      const steps = await db.selectFrom('sub_steps').select(['id', 'task_id']).where('execution_id', '=', id).execute()
+      for (const work of [...steps, { id: null, task_id: 'synthesis' }]) {
+        const booked = ledger.filter(({ sub_step_id }) => sub_step_id === work.id)
+        const asked = model.calls.filter(({ idempotencyKey }) => idempotencyKey?.startsWith(`${id}/${work.task_id}/`))
+        const answered = booked.filter(({ error_code }) => error_code !== 'aborted')
+        expect(answered.length, work.task_id).toBeLessThanOrEqual(asked.length)
+        expect(asked.length, work.task_id).toBeLessThanOrEqual(booked.length)
+        const tokens = booked.reduce((all, call) => all + call.prompt_tokens + call.completion_tokens, 0)
+        expect(tokens, work.task_id).toBe(answered.length * 120)
+      }
     }
     release()
   })

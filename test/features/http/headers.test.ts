@@ -110,7 +110,7 @@ test('a preflight answers a configured origin without a key, and not another', a
       headers: {
         origin,
         'access-control-request-method': 'POST',
-        'access-control-request-headers': 'authorization,content-type,idempotency-key',
+        'access-control-request-headers': 'authorization,content-type,idempotency-key,x-confirm-purge',
       },
     })
   const good = await preflight(APP)
@@ -119,16 +119,18 @@ test('a preflight answers a configured origin without a key, and not another', a
   expect(good.headers.get('access-control-allow-methods')).toContain('POST')
   expect(good.headers.get('access-control-allow-methods')).toContain('PATCH')
   expect(good.headers.get('access-control-allow-headers')).toContain('Idempotency-Key')
+  expect(good.headers.get('access-control-allow-headers')).toContain('X-Confirm-Purge')
   expect(good.headers.get('x-request-id')).not.toBeNull()
   expect((await preflight('https://evil.example')).headers.get('access-control-allow-origin')).toBeNull()
 })
 
-test('a browser may read errors and limit headers of a configured origin', async () => {
+test('a browser may read errors, limit headers and the names of files of a configured origin', async () => {
   const api = await startApi({ env: { CORS_ORIGINS: APP } })
   const answers = await answersOfEveryKind(api, { origin: APP })
   for (const [status, { headers }] of answers) {
     expect.soft(headers.get('access-control-allow-origin'), `of ${status}`).toBe(APP)
     expect.soft(headers.get('access-control-expose-headers'), `of ${status}`).toContain('Retry-After')
+    expect.soft(headers.get('access-control-expose-headers'), `of ${status}`).toContain('Content-Disposition')
     expect.soft(headers.get('vary'), `of ${status}`).toContain('Origin')
     expect.soft(headers.get('access-control-allow-credentials'), `of ${status}`).toBeNull()
   }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Client } from '#test/support/client.ts'
 import { planOf } from '#test/support/plans.ts'
 import { startApi } from '#test/support/start-api.ts'
+import { join } from '../identity/joining.ts'
 import { HeldClock } from './held-clock.ts'
 
 const AGENT = {
@@ -213,4 +214,14 @@ test('the claim of a process that died holds until its lease runs out, then a re
   const [made] = answers.filter(({ status }) => status === 201)
   const again = await acme.post('/agents', AGENT, withKey('k-1'))
   expect([again.status, isReplay(again), again.body.id]).toEqual([201, true, made?.body.id])
+})
+
+test('two users of a tenant may think of the same key: each makes their own', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  const ada = await join(api, acme, 'ada@x.test')
+  const made = []
+  for (const client of [acme, ada.client]) made.push((await client.post('/dags', GOAL, withKey('same'))).body.dagId)
+  expect(new Set(made).size).toBe(2)
+  expect((await ada.client.post('/dags', GOAL, withKey('same'))).body.dagId).toBe(made[1])
 })

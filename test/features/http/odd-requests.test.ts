@@ -139,3 +139,21 @@ test('a body may not reach into the prototypes of objects', async () => {
   expect(({} as Record<string, unknown>).isActive).toBeUndefined()
   if (status === 201) expect(body.isActive).toBe(false)
 })
+
+test('text that no database gives back as it was is refused, with the name of its field', async () => {
+  const acme = await (await startApi()).tenant('acme')
+  const agent = { name: 'a', version: '1', systemPrompt: 'x' }
+  const bodies: [object, string][] = [
+    [{ ...agent, systemPrompt: 'a\0b' }, 'systemPrompt'],
+    [{ ...agent, systemPrompt: '\ud800' }, 'systemPrompt'],
+    [{ ...agent, metadata: { deep: [{ er: '\udc00x' }] } }, 'metadata.deep.0.er'],
+    [{ ...agent, metadata: { 'k\0ey': 1 } }, 'metadata.key'],
+  ]
+  for (const [body, path] of bodies) {
+    const { status, body: answer } = await acme.post('/agents', body)
+    expect([status, answer.code, answer.details[0].path]).toEqual([400, 'validation_failed', path])
+  }
+  expect((await acme.get('/dags?agentName=a%00b')).status).toBe(400)
+  const whole = { ...agent, systemPrompt: '🚀 \\u0000 \\ud800' }
+  expect((await acme.post('/agents', whole)).body.systemPrompt).toBe(whole.systemPrompt)
+})

@@ -278,6 +278,23 @@ test('two tenants with a ceiling do not use up each other’s', async () => {
   expect(count(await times(8, () => globex.get('/auth/me')), 200)).toBe(5)
 })
 
+test('a ceiling that is changed goes on counting what was called under the one before', async () => {
+  const clock = new HeldClock()
+  const api = await startApi({ overrides: { now: clock.now } })
+  const acme = await api.tenant('acme', { quotas: { requestsPerMinute: 30 } })
+  const setCeiling = (requestsPerMinute: number) =>
+    api.superAdmin.patch(`/admin/tenants/${acme.tenantId}`, { quotas: { requestsPerMinute } })
+  expect(count(await times(30, () => acme.get('/auth/me')), 200)).toBe(30)
+
+  await setCeiling(40)
+  expect(count(await times(20, () => acme.get('/auth/me')), 200)).toBe(10)
+  await setCeiling(5)
+  const { status, headers } = await acme.get('/auth/me')
+  expect([status, headers.get('retry-after')]).toEqual([429, '60'])
+  clock.pass(60_000)
+  expect(count(await times(10, () => acme.get('/auth/me')), 200)).toBe(5)
+})
+
 test('a ceiling counts from the moment the super admin sets it, and no longer once it is lifted', async () => {
   const api = await startApi()
   const acme = await api.tenant('acme')

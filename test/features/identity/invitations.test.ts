@@ -103,12 +103,12 @@ describe('an invited person', () => {
     const { body } = await invite(acme, 'ada@x.test')
     const answers = await Promise.all(Array.from({ length: 5 }, () => accept(api, body.token)))
 
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 404, 404, 404, 404])
-    const [won] = answers.filter(({ status }) => status === 201)
-    expect((await api.client(won?.body.apiKey.key).get('/auth/me')).status).toBe(200)
+    const [one] = answers
+    expect(answers.map((answer) => [answer.status, answer.body])).toEqual(Array(5).fill([201, one?.body]))
+    expect((await api.client(one?.body.apiKey.key).get('/auth/me')).status).toBe(200)
     const { body: keys } = await acme.get('/auth/api-keys?owner=all')
     expect(keys.data.filter(({ userId }: { userId: string }) => userId === body.user.id).length).toBe(1)
-    expect((await indexed(api)).length).toBe(before.length + 1) // the key; neither the token nor the losers' keys
+    expect((await indexed(api)).length).toBe(before.length + 2) // the key, and the token for a while; no spare key
   })
 })
 
@@ -196,6 +196,20 @@ describe('an invitation', () => {
   })
 })
 
+test('who is removed leaves nobody a way in: the open invitations of that user are withdrawn', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  const admin = await join(api, acme, 'boss@x.test', 'admin')
+  const { body: theirs } = await admin.client.post('/users/invite', { email: 'friend@x.test', role: 'admin' })
+  const { body: other } = await acme.post('/users/invite', { email: 'other@x.test' })
+
+  await acme.delete(`/users/${admin.userId}`)
+
+  const accept = (token: string) => api.client(null).post('/users/invite/accept', { token })
+  expect((await accept(theirs.token)).body.code).toBe('invitation_not_found')
+  expect((await accept(other.token)).status).toBe(201)
+})
+
 describe('every token that is no good answers the same', () => {
   /** As the server would make it, but with this public part. */
   function tokenWith(tokenId: string): string {
@@ -223,11 +237,13 @@ describe('every token that is no good answers the same', () => {
     expect((await accept(api, token)).status).toBe(201)
   })
 
-  test('used, or withdrawn with its user', async () => {
-    const api = await startApi()
+  test('used ten minutes ago, or withdrawn with its user', async () => {
+    const clock = new HeldClock()
+    const api = await startApi({ overrides: { now: clock.now } })
     const acme = await api.tenant('acme')
     const [used, withdrawn] = [(await invite(acme, 'ada@x.test')).body, (await invite(acme, 'bob@x.test')).body]
     expect((await accept(api, used.token)).status).toBe(201)
+    clock.pass(10 * 60_000)
     expect(told(await accept(api, used.token))).toEqual(NOT_VALID)
 
     expect((await acme.delete(`/users/${withdrawn.user.id}`)).status).toBe(204)
@@ -381,6 +397,21 @@ describe('a repeat with the same Idempotency-Key', () => {
     ])
   })
 
+  test('shows neither a token nor a user once the address has been invited again, or withdrawn', async () => {
+    const acme = await (await startApi()).tenant('acme')
+    const { body: first } = await invite(acme, 'ada@x.test', {}, KEY)
+    expect((await invite(acme, 'ada@x.test')).status).toBe(201)
+    const replaced = await invite(acme, 'ada@x.test', {}, KEY)
+    expect([replaced.status, replaced.body.code]).toEqual([409, 'secret_no_longer_available'])
+    expect(JSON.stringify(replaced.body)).not.toContain(first.token)
+
+    const other = { 'idempotency-key': 'k-2' }
+    const { body: second } = await invite(acme, 'ada@x.test', {}, other)
+    await acme.delete(`/users/${second.user.id}`)
+    const withdrawn = await invite(acme, 'ada@x.test', {}, other)
+    expect([withdrawn.status, withdrawn.body.code]).toEqual([409, 'secret_no_longer_available'])
+  })
+
   test('of an invitation there was no room for tries again', async () => {
     const api = await startApi()
     const acme = await api.tenant('acme', { quotas: { maxUsers: 2 } })
@@ -464,6 +495,21 @@ describe('by mail', () => {
     expect(again.body).toMatchObject({ isMailed: true, token: null })
     expect(server.mails.length).toBe(1)
     expect((await accept(api, tokenIn(server.mails[0]?.text ?? ''))).status).toBe(201)
+  })
+
+  test('is not sent again by a repeat, which tells when the address has been invited anew', async () => {
+    const server = await mailServer()
+    const acme = await (await startApi({ env: server.env })).tenant('acme')
+    const key = { 'idempotency-key': 'k-1' }
+    await invite(acme, 'ada@x.test', {}, key)
+    await invite(acme, 'ada@x.test')
+    const { status, body } = await invite(acme, 'ada@x.test', {}, key)
+    expect([status, body.code, body.message]).toEqual([
+      409,
+      'secret_no_longer_available',
+      'The first request with this Idempotency-Key made an invitation that has been accepted, replaced or withdrawn since.',
+    ])
+    expect(server.mails.length).toBe(2)
   })
 
   test('that nobody takes is said', async () => {

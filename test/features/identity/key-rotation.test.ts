@@ -211,6 +211,20 @@ describe('who may rotate', () => {
     expect((await rotate(member, own.id)).body.userId).toBe(member.userId)
   })
 
+  test('a service key without the admin scope rotates itself; other service keys look like keys that never were', async () => {
+    const { api, acme } = await start()
+    const [own, others] = [
+      await keyOf(acme, { scopes: ['read', 'write'], isServiceKey: true }),
+      await keyOf(acme, { isServiceKey: true }),
+    ]
+    const service = api.client(own.key)
+    const [foreign, absent] = [await rotate(service, others.id), await rotate(service, crypto.randomUUID())]
+    expect([foreign.status, foreign.body.code]).toEqual([404, 'api_key_not_found'])
+    expect({ ...foreign.body, requestId: '' }).toEqual({ ...absent.body, requestId: '' })
+    expect((await api.client(others.key).get('/auth/me')).status).toBe(200)
+    expect((await rotate(service, own.id)).body.userId).toBeNull()
+  })
+
   test('with the admin scope anybody’s key is rotated, and stays that user’s', async () => {
     const { api, acme } = await start()
     const member = await secondUser(api, acme, 'member', ['read', 'write'])

@@ -65,6 +65,7 @@ describe('a purge', () => {
       inputs: [{ name: 'notes.md', content: '# Notes\n\nWe ship on Friday.\n' }],
     })
     await acme.post('/auth/api-keys', { name: 'second', scopes: ['read'] })
+    await acme.post('/users/invite', { email: 'ada@acme.test', name: 'Ada', role: 'viewer' })
     const globex = await api.tenant('globex')
     expect(filesOf(api, acme).some((path) => path.startsWith('blobs/'))).toBe(true)
     expect(await tracesOf(api, acme, 'acme')).toEqual([
@@ -78,7 +79,7 @@ describe('a purge', () => {
     const { status, body } = await purge(api, acme)
 
     expect(status).toBe(200)
-    expect(body).toMatchObject({ purged: true, tenantId: acme.tenantId, slug: 'acme', deleted: { apiKeys: 2 } })
+    expect(body).toMatchObject({ purged: true, tenantId: acme.tenantId, slug: 'acme', deleted: { credentials: 3 } })
     expect(body.deleted.databaseBytes).toBeGreaterThan(4_096)
     expect(filesOf(api, acme)).toEqual([])
     expect(await tracesOf(api, acme, 'acme')).toEqual([])
@@ -190,7 +191,7 @@ describe('a purge that stopped half-way', () => {
     const { api, acme } = await half()
     expect(filesOf(api, acme).length).toBeGreaterThan(0)
     const { status, body } = await purge(api, acme)
-    expect([status, body.deleted]).toEqual([200, { databaseBytes: 0, apiKeys: 1 }])
+    expect([status, body.deleted]).toEqual([200, { databaseBytes: 0, credentials: 1 }])
     expect(filesOf(api, acme)).toEqual([])
     expect(await tracesOf(api, acme, 'acme')).toEqual([])
   })
@@ -221,6 +222,20 @@ describe('a purge that stopped half-way', () => {
       expect([answer.status, answer.body.code]).toEqual([404, 'tenant_not_found'])
     }
     expect((await api.superAdmin.get(path)).body.status).toBe('suspended')
+  })
+
+  test('answers a repeat of its creation as if there were no such tenant', async () => {
+    const api = await startApi()
+    const create = () =>
+      api.superAdmin.post(
+        '/admin/tenants',
+        { slug: 'acme', admin: { email: 'eve@acme.test' } },
+        { 'idempotency-key': 'k' },
+      )
+    const { body } = await create()
+    await api.api.stores.homes.remove(body.tenant.id)
+    const again = await create()
+    expect([again.status, again.body.code]).toEqual([404, 'tenant_not_found'])
   })
 
   test('still needs its confirmation', async () => {

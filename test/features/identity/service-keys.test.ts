@@ -92,6 +92,37 @@ describe('a service key', () => {
     expect((await api.client(service.key).get('/auth/me')).status).toBe(200)
   })
 
+  test('is out of reach for another without the admin scope, which has only itself', async () => {
+    const { api, acme } = await start()
+    const { body: service } = await make(acme, { name: 'mighty', scopes: ['read', 'write', 'admin'] })
+    const { body: other } = await make(acme, { name: 'other', scopes: ['read', 'write'] })
+    const caller = api.client(other.key)
+    expect(await names(caller)).toEqual(['other'])
+    expect(await names(caller, 'me')).toEqual(['other'])
+    const [foreign, absent] = [
+      await caller.delete(`/auth/api-keys/${service.id}`),
+      await caller.delete(`/auth/api-keys/${crypto.randomUUID()}`),
+    ]
+    expect([foreign.status, foreign.body.code]).toEqual([404, 'api_key_not_found'])
+    expect({ ...foreign.body, requestId: '' }).toEqual({ ...absent.body, requestId: '' })
+    expect((await api.client(service.key).get('/auth/me')).status).toBe(200)
+
+    expect((await caller.delete(`/auth/api-keys/${other.id}`)).status).toBe(204)
+    expect((await caller.get('/auth/me')).status).toBe(401)
+  })
+
+  test('with the admin scope reaches every key of the tenant', async () => {
+    const { api, acme } = await start()
+    const { body: service } = await make(acme, { name: 'mighty', scopes: ['read', 'write', 'admin'] })
+    const { body: other } = await make(acme, { name: 'other' })
+    const { body: own } = await acme.post('/auth/api-keys', { name: 'own', scopes: ['read'] })
+    const caller = api.client(service.key)
+    expect(await names(caller, 'me')).toEqual(['mighty', 'other'])
+    expect(await names(caller, 'all')).toEqual(['bootstrap', 'mighty', 'other', 'own'])
+    expect((await caller.post(`/auth/api-keys/${other.id}/rotate`, {})).status).toBe(201)
+    expect((await caller.delete(`/auth/api-keys/${own.id}`)).status).toBe(204)
+  })
+
   test('of one tenant leads into no other', async () => {
     const { api, acme } = await start()
     const globex = await api.tenant('globex')

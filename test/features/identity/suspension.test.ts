@@ -1,10 +1,15 @@
+import { sql } from 'kysely'
 import { describe, expect, test } from 'vitest'
+import { controlContext } from '#features/identity/enter.ts'
+import { updateTenant } from '#features/identity/tenants/service.ts'
+import type { TenantOperations } from '#kit/context.ts'
 import { readConfig } from '#src/config.ts'
-import { openStores } from '#src/node/stores.ts'
+import { type Overrides, openStores } from '#src/node/stores.ts'
 import type { Client } from '#test/support/client.ts'
 import { type OpenAiServer, openAiServer } from '#test/support/openai-server.ts'
 import { planOf } from '#test/support/plans.ts'
 import { startApi, type TestApi } from '#test/support/start-api.ts'
+import { HeldClock } from '../http/held-clock.ts'
 
 /** The first task is answered at once, the second when the model is no longer slow, the third needs both. */
 const PLAN = planOf([
@@ -13,12 +18,12 @@ const PLAN = planOf([
   { id: '3', prompt: 'third', dependencies: ['2'] },
 ])
 
-async function withSlowModel() {
+async function withSlowModel(overrides: Overrides = {}) {
   const slow = { isOn: true }
   const model = await openAiServer(({ messages }) =>
     slow.isOn && messages[0] === 'second' ? 'hang!' : { text: `answer to ${messages[0]?.slice(0, 10)}` },
   )
-  const api = await startApi({ env: model.env })
+  const api = await startApi({ env: model.env, overrides })
   return { slow, model, api, acme: await api.tenant('acme') }
 }
 
@@ -100,6 +105,88 @@ describe('a suspended tenant', () => {
     expect((await acme.get('/auth/me')).status).toBe(403)
     await resume(api, acme.tenantId)
     expect((await acme.get(`/executions/${executionId}`)).body.status).toBe('suspended')
+  })
+})
+
+/** Changes its status as a process does that dies when it is about to ask this of the tenant's own database. */
+async function dieAt(api: TestApi, tenantId: string, operation: string, status: 'active' | 'suspended') {
+  const { control, tenants, now } = api.api.stores
+  const dying: TenantOperations = {
+    ...tenants,
+    async run(id, name, input) {
+      if (name === operation) throw new Error('the process died')
+      return name === 'stopWork' ? null : tenants.run(id, name, input)
+    },
+  }
+  const change = updateTenant(controlContext('dying', control, dying, now), tenantId, { status })
+  await expect(change).rejects.toThrow('the process died')
+}
+
+async function unfinishedChanges(api: TestApi): Promise<number> {
+  const { control } = api.api.stores
+  return (await control.selectFrom('due_work').selectAll().where('kind', '=', 'tenant_record').execute()).length
+}
+
+describe('a suspension that only control knows of, because the process died', () => {
+  test.each(['setTenantRecord', 'stopWork'])('before %s is finished by a later tick', async (operation) => {
+    const clock = new HeldClock()
+    const { api, acme, model } = await withSlowModel({ now: clock.now })
+    const executionId = await beginSlow(acme, model)
+    await dieAt(api, acme.tenantId, operation, 'suspended')
+
+    await api.api.tick()
+    expect(await unfinishedChanges(api)).toBe(1) // so young a change may be under way
+    clock.pass(30_000)
+    await api.api.tick()
+
+    expect(await acme.get('/auth/me')).toMatchObject({ status: 403, body: { code: 'tenant_suspended' } })
+    expect([await unfinishedChanges(api), await dueExecutions(api, acme.tenantId)]).toEqual([0, []])
+    await resume(api, acme.tenantId)
+    expect((await acme.get(`/executions/${executionId}`)).body.status).toBe('suspended')
+  })
+
+  test('is finished by the next start, before any work goes on', async () => {
+    const { api, acme, model } = await withSlowModel()
+    const executionId = await beginSlow(acme, model)
+    await api.api.drain(0) // in the middle of the call: the execution is still due
+    await dieAt(api, acme.tenantId, 'setTenantRecord', 'suspended')
+    await api.close()
+    const before = model.calls.length
+
+    const again = await startApi({ dataDir: api.dataDir, env: model.env })
+
+    expect((await again.client(acme.key).get('/auth/me')).status).toBe(403)
+    expect([await unfinishedChanges(again), await dueExecutions(again, acme.tenantId)]).toEqual([0, []])
+    await resume(again, acme.tenantId)
+    const told = (await again.client(acme.key).events(executionId)).map(({ event }) => event)
+    expect([told.at(-1), told.includes('execution:resumed')]).toEqual(['execution:suspended', false])
+    expect(model.calls.length).toBe(before)
+  })
+
+  test('and was taken back meanwhile leaves the tenant open', async () => {
+    const clock = new HeldClock()
+    const { api, acme } = await withSlowModel({ now: clock.now })
+    await dieAt(api, acme.tenantId, 'stopWork', 'suspended')
+    expect((await acme.get('/auth/me')).status).toBe(403)
+    await dieAt(api, acme.tenantId, 'setTenantRecord', 'active')
+    expect(await unfinishedChanges(api)).toBe(2)
+    clock.pass(30_000)
+    await api.api.tick()
+    expect((await acme.get('/auth/me')).status).toBe(200)
+    expect(await unfinishedChanges(api)).toBe(0)
+  })
+
+  test('is forgotten with a tenant that is purged or half-purged', async () => {
+    const clock = new HeldClock()
+    const { api, acme } = await withSlowModel({ now: clock.now })
+    const globex = await api.tenant('globex')
+    for (const { tenantId } of [acme, globex]) await dieAt(api, tenantId, 'setTenantRecord', 'suspended')
+    await api.superAdmin.delete(`/admin/tenants/${acme.tenantId}?purge=true`, { 'x-confirm-purge': 'acme' })
+    expect(await unfinishedChanges(api)).toBe(1)
+    await api.api.stores.homes.remove(globex.tenantId)
+    clock.pass(30_000)
+    await api.api.tick()
+    expect(await unfinishedChanges(api)).toBe(0)
   })
 })
 
@@ -194,6 +281,39 @@ describe('executions of a tenant that is suspended', () => {
     expect(await dueExecutions(api, globex.tenantId)).toEqual([other.id])
   })
 
+  test('are all suspended, also when another process has ended one of them meanwhile', async () => {
+    const model = await openAiServer(() => 'hang!')
+    const api = await startApi({ env: { ...model.env, MAX_CONCURRENT_EXECUTIONS: '3' } })
+    const acme = await api.tenant('acme')
+    for (let i = 0; i < 60; i += 1) await acme.post('/dags/execute-definition', { definition: PLAN })
+    await expect.poll(() => model.calls.length).toBe(3)
+    await api.api.stores.homes.use(acme.tenantId, async (db) => {
+      await sql`create table ended_elsewhere (id text)`.execute(db)
+      await sql`create trigger end_elsewhere before update on executions
+        when new.status = 'suspended' and not exists (select 1 from ended_elsewhere)
+        begin
+          insert into ended_elsewhere values (old.id);
+          update executions set status = 'failed' where id = old.id;
+          select raise(ignore);
+        end`.execute(db)
+    })
+
+    await suspend(api, acme.tenantId)
+
+    const statuses = await api.api.stores.homes.use(acme.tenantId, (db) =>
+      db
+        .selectFrom('executions')
+        .select((eb) => ['status', eb.fn.countAll<number>().as('count')])
+        .groupBy('status')
+        .orderBy('status')
+        .execute(),
+    )
+    expect(statuses).toEqual([
+      { status: 'failed', count: 1 },
+      { status: 'suspended', count: 59 },
+    ])
+  })
+
   test('that have come to rest are left as they are', async () => {
     const { api, acme, slow, model } = await withSlowModel()
     const cancelled = await beginSlow(acme, model)
@@ -207,13 +327,13 @@ describe('executions of a tenant that is suspended', () => {
     expect((await acme.get(`/executions/${completed.id}`)).body.status).toBe('completed')
   })
 
-  test('are counted as running until then', async () => {
+  test('are counted as active until then', async () => {
     const { api, acme, model } = await withSlowModel()
     await beginSlow(acme, model)
     const figures = async () => (await api.superAdmin.get(`/admin/tenants/${acme.tenantId}`)).body.figures
-    expect(await figures()).toMatchObject({ runningExecutions: 1, executionsThisMonth: 1, tokensThisMonth: 120 })
+    expect(await figures()).toMatchObject({ activeExecutions: 1, executionsThisMonth: 1, tokensThisMonth: 120 })
     await suspend(api, acme.tenantId)
-    expect(await figures()).toMatchObject({ runningExecutions: 0, executionsThisMonth: 1 })
+    expect(await figures()).toMatchObject({ activeExecutions: 0, executionsThisMonth: 1 })
   })
 
   test('that a late request left behind are not begun by resuming the tenant', async () => {

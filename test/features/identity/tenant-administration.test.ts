@@ -1,7 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import Database from 'better-sqlite3'
+import type { KyselyPlugin } from 'kysely'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { controlContext } from '#features/identity/enter.ts'
+import { TenantNotFound } from '#features/identity/tenants/errors.ts'
 import { updateTenant } from '#features/identity/tenants/service.ts'
-import type { TenantOperations } from '#kit/context.ts'
+import type { ControlContext, TenantOperations } from '#kit/context.ts'
 import { type NewTenantAnswer, startApi, type TestApi } from '#test/support/start-api.ts'
 import { HeldClock } from '../http/held-clock.ts'
 
@@ -213,7 +216,7 @@ describe('a tenant’s details', () => {
       plan: 'pro',
       quotaOverrides: { maxUsers: 4, maxAgents: null },
       quotas: { maxUsers: 4, maxAgents: null, maxExecutionsPerMonth: 5_000 },
-      figures: { users: 1, agents: 5, executionsThisMonth: 7, tokensThisMonth: 123, runningExecutions: 0 },
+      figures: { users: 1, agents: 5, executionsThisMonth: 7, tokensThisMonth: 123, activeExecutions: 0 },
       migration: { current: expect.stringMatching(/^\d{4}_/), isUpToDate: true },
     })
     expect(body.figures.databaseSizeBytes).toBeGreaterThan(4_096)
@@ -333,6 +336,56 @@ describe('changing a tenant', () => {
     }
     await updateTenant(controlContext('slow', control, slow, now), acme.tenantId, { name: 'Slow' })
     expect((await acme.get('/tenant')).body).toMatchObject({ plan: 'team', name: 'Slow' })
+  })
+
+  test('leaves what another process changes in the middle of it', async () => {
+    const api = await startApi()
+    const acme = await api.tenant('acme')
+    const { control, tenants, now } = api.api.stores
+    const other = new Database(`${api.dataDir}/admin.db`)
+    onTestFinished(() => void other.close())
+    const suspension = other.prepare(`update tenants set status = 'suspended' where id = ?`)
+    let statements = 0
+    const meddling: KyselyPlugin = {
+      transformQuery: ({ node }) => node,
+      async transformResult({ result }) {
+        if (statements === 0) suspension.run(acme.tenantId)
+        statements += 1
+        return result
+      },
+    }
+    // Where transactions see what others commit meanwhile (READ COMMITTED), one is no more than its statements.
+    const ctx: ControlContext = {
+      ...controlContext('slow', control, { ...tenants, run: async () => null }, now),
+      transaction: (work) => work(control.withPlugin(meddling)),
+    }
+    const after = await updateTenant(ctx, acme.tenantId, { name: 'Rockets', quotas: { maxUsers: 4 } })
+    expect(after).toMatchObject({ name: 'Rockets', status: 'suspended', quotas: { maxUsers: 4 } })
+    expect((await api.superAdmin.get('/admin/tenants?search=rockets')).body.data).toEqual([after])
+  })
+
+  test('leaves nothing to be done behind', async () => {
+    const api = await startApi()
+    const acme = await api.tenant('acme')
+    for (const change of [{ name: 'x' }, { status: 'suspended' }, { status: 'active' }, {}]) {
+      await api.superAdmin.patch(`/admin/tenants/${acme.tenantId}`, change)
+      expect((await dueWorkOf(api, acme.tenantId)).map(({ kind }) => kind)).toEqual(['invoice'])
+    }
+  })
+
+  test('that a purge overtakes finds no tenant any more, and leaves nothing to be done behind', async () => {
+    const api = await startApi()
+    const acme = await api.tenant('acme')
+    const { control, tenants, now } = api.api.stores
+    const path = `/admin/tenants/${acme.tenantId}`
+    await api.superAdmin.post(`${path}/suspend`)
+    const slow: TenantOperations = {
+      ...tenants,
+      run: () => api.superAdmin.delete(`${path}?purge=true`, { 'x-confirm-purge': 'acme' }),
+    }
+    const late = updateTenant(controlContext('slow', control, slow, now), acme.tenantId, { status: 'active' })
+    await expect(late).rejects.toThrow(TenantNotFound)
+    expect(await dueWorkOf(api, acme.tenantId)).toEqual([])
   })
 
   test('that was cut off after the first of two databases is healed by repeating it', async () => {

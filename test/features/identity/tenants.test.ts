@@ -1,5 +1,9 @@
-import { expect, test } from 'vitest'
-import { startApi } from '#test/support/start-api.ts'
+import { existsSync, readdirSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { controlContext } from '#features/identity/enter.ts'
+import { createTenant } from '#features/identity/tenants/service.ts'
+import type { ControlContext } from '#kit/context.ts'
+import { startApi, type TestApi } from '#test/support/start-api.ts'
 import { HeldClock } from '../http/held-clock.ts'
 
 const newTenant = (slug: string) => ({ slug, admin: { email: `admin@${slug}.test` } })
@@ -76,6 +80,61 @@ test('a creation that died gives its slug free after half a minute, to one of th
   expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 409, 409, 409, 409])
   const [won] = answers.filter(({ status }) => status === 201)
   expect((await api.client(won?.body.apiKey).get('/auth/me')).status).toBe(200)
+})
+
+describe('a creation that fails', () => {
+  const wanted = { slug: 'acme', plan: 'free', admin: { email: 'eve@acme.test' } } as const
+
+  /** Creates the tenant with these parts in the place of the real ones. */
+  async function create(api: TestApi, wrong: (ctx: ControlContext) => Partial<ControlContext>) {
+    const { control, tenants, hasher, now } = api.api.stores
+    const ctx = controlContext('failing', control, tenants, now)
+    return createTenant({ ...ctx, ...wrong(ctx) }, { hasher, environment: 'test' }, wanted)
+  }
+
+  const fail = () => Promise.reject(new Error('the disk is full'))
+  const CASES: [string, (ctx: ControlContext) => Partial<ControlContext>][] = [
+    ['without a database', ({ tenants }) => ({ tenants: { ...tenants, create: fail } })],
+    ['with an empty database', ({ tenants }) => ({ tenants: { ...tenants, run: fail } })],
+    ['at its last step', () => ({ commitWith: fail })],
+  ]
+
+  async function leftOf(api: TestApi) {
+    const { control } = api.api.stores
+    const tables = ['tenants', 'key_index', 'due_work', 'search_words'] as const
+    const rows = await Promise.all(tables.map((table) => control.selectFrom(table).selectAll().execute()))
+    const folder = `${api.dataDir}/tenants`
+    return [...rows.flat(), ...(existsSync(folder) ? readdirSync(folder) : [])]
+  }
+
+  test.each(CASES)('%s leaves nothing behind and its slug free', async (_, wrong) => {
+    const api = await startApi()
+    await expect(create(api, wrong)).rejects.toThrow('the disk is full')
+    expect(await leftOf(api)).toEqual([])
+    expect((await api.superAdmin.post('/admin/tenants', wanted)).status).toBe(201)
+  })
+
+  test('and cannot be cleared away says why it failed; a purge removes the rest after half a minute', async () => {
+    const clock = new HeldClock()
+    const api = await startApi({ overrides: { now: clock.now } })
+    const remove = () => Promise.reject(new Error('still in use'))
+    const creation = create(api, ({ tenants }) => ({ commitWith: fail, tenants: { ...tenants, remove } }))
+    await expect(creation).rejects.toThrow('the disk is full')
+    const [left] = (await api.superAdmin.get('/admin/tenants?status=pending')).body.data
+    const purge = (slug: string) =>
+      api.superAdmin.delete(`/admin/tenants/${left.id}?purge=true`, { 'x-confirm-purge': slug })
+
+    clock.pass(30_000)
+    expect((await purge('acme')).body.code).toBe('tenant_pending')
+    clock.pass(1)
+    expect((await purge('globex')).body.code).toBe('purge_not_confirmed')
+    expect((await api.superAdmin.delete(`/admin/tenants/${left.id}`)).body.code).toBe('tenant_pending')
+    const { status, body } = await purge('acme')
+
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ tenantId: left.id, slug: 'acme', deleted: { credentials: 1 } })
+    expect(await leftOf(api)).toEqual([])
+  })
 })
 
 test.each(['', 'A', 'a_b', '-a', 'a-', 'a b', '../x', 'ä', 'a'.repeat(64), 'a.b', 'a\n'])(

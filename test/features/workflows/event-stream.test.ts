@@ -75,3 +75,25 @@ test('a tenant has a cap on open streams, and a closed one gives its place back'
   await expect.poll(async () => (await acme.raw(path, { signal: AbortSignal.timeout(50) })).status).toBe(200)
   for (const abort of aborts) abort.abort()
 })
+
+test('a key that is revoked while it follows an execution is told no more of it', async () => {
+  const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
+  const model = await openAiServer(async ({ messages }) => {
+    if (messages.join('').includes('do 2')) await held
+    return 'ok'
+  })
+  const api = await startApi({ env: model.env })
+  const acme = await api.tenant('acme')
+  const { body: started } = await acme.post('/dags/execute-definition', { definition: CHAIN })
+  const { body: key } = await acme.post('/auth/api-keys', { name: 'reader', scopes: ['read'] })
+  const told = api.client(key.key).events(started.id)
+  await expect.poll(() => model.calls.length).toBe(2)
+
+  await acme.delete(`/auth/api-keys/${key.id}`)
+  goOn()
+
+  const types = (await told).map(({ event }) => event)
+  expect(types).toContain('execution:task_completed')
+  expect(types).not.toContain('execution:completed')
+  expect((await acme.events(started.id)).at(-1)?.event).toBe('execution:completed')
+})

@@ -202,6 +202,17 @@ describe('a change', () => {
     })
   })
 
+  test('does not undo another that is made at the same moment', async () => {
+    const { acme } = await acmeAt()
+    for (let round = 0; round < 10; round += 1) {
+      const { id } = await scheduled(acme, '0 8 * * *')
+      const change = (patch: object) => acme.patch(`/dags/${id}`, patch)
+      await Promise.all([change({ cronSchedule: null }), change({ timezone: 'Asia/Kolkata' })])
+      const { body } = await acme.get(`/dags/${id}`)
+      expect([body.cronSchedule, body.scheduleActive, body.timezone]).toEqual([null, false, 'Asia/Kolkata'])
+    }
+  })
+
   test('that is half right changes nothing', async () => {
     const { acme } = await acmeAt()
     const dag = await scheduled(acme, '@daily')

@@ -7,10 +7,7 @@ export function mountInvoices(app: App): void {
   app.openapi(contract.listInvoices, async (c) => {
     const query = c.req.valid('query')
     const page = await invoices.listInvoices(c.get('tenant'), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (invoice) => invoice),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.getInvoice, async (c) =>
@@ -21,10 +18,7 @@ export function mountInvoices(app: App): void {
     const query = c.req.valid('query')
     const { id } = c.req.valid('param')
     const page = await invoices.listTenantInvoices(c.get('control'), id, query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (invoice) => invoice),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.updateTenantInvoice, async (c) => {

@@ -1,6 +1,11 @@
 const PICO_PER_MICRO = 1_000_000n
 const PICO_PER_CENT = 10_000_000_000n
 
+/** What so many units cost in pico-USD, exactly: such amounts can be added up. */
+export function usdPicosOf(quantity: number, picoUsdPerUnit: number | null): bigint | null {
+  return picoUsdPerUnit === null ? null : BigInt(quantity) * BigInt(picoUsdPerUnit)
+}
+
 /**
  * What so many units cost in whole micro-USD, rounded half up once.
  *

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { TooManyStreams } from '#kit/http/errors.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
 import { QUOTAS } from '#kit/quotas.ts'
 
@@ -26,10 +27,11 @@ export const UnitCost = z
   .nullable()
   .openapi({ description: 'Pico-USD per unit (1 USD = 10^12). Null: there is no price.' })
 
-const CostUsdMicros = z
-  .int()
-  .nullable()
-  .openapi({ description: 'Quantity times unit cost in micro-USD, rounded once. Null: there is no price.' })
+const costUsdMicros = (description: string) =>
+  z
+    .int()
+    .nullable()
+    .openapi({ description: `Quantity times unit cost in micro-USD, ${description} Null: there is no price.` })
 
 export const Period = z.object({ start: z.iso.datetime(), end: z.iso.datetime() }).openapi({
   description: 'A calendar month in UTC; `end` is the first moment of the next.',
@@ -42,7 +44,9 @@ export const UsageRecord = z
     resourceType: ResourceType,
     quantity: z.int(),
     unitCost: UnitCost,
-    costUsdMicros: CostUsdMicros,
+    costUsdMicros: costUsdMicros(
+      'rounded for this record alone: for a sum, as `getCurrentUsage` and invoices make it, add up quantity times unit cost and round once.',
+    ),
     metadata: z.object({
       provider: z.string().nullable(),
       model: z.string().nullable(),
@@ -68,7 +72,7 @@ const CurrentUsage = z
         model: z.string().nullable(),
         quantity: z.int(),
         unitCost: UnitCost,
-        costUsdMicros: CostUsdMicros,
+        costUsdMicros: costUsdMicros('rounded once.'),
       }),
     ),
     totals: z.object({
@@ -97,7 +101,6 @@ export type ExportUsageQuery = z.infer<typeof ExportUsageQuery>
 
 export const getCurrentUsage = defineRoute({
   ...read,
-  tags,
   operationId: 'getCurrentUsage',
   method: 'get',
   path: '/billing/usage',
@@ -107,7 +110,6 @@ export const getCurrentUsage = defineRoute({
 
 export const listUsage = defineRoute({
   ...read,
-  tags,
   operationId: 'listUsage',
   method: 'get',
   path: '/billing/usage/history',
@@ -118,15 +120,16 @@ export const listUsage = defineRoute({
 
 export const exportUsage = defineRoute({
   ...read,
-  tags,
   operationId: 'exportUsage',
   method: 'get',
   path: '/billing/usage/export',
   summary: 'Download usage records as CSV (RFC 4180), newest first',
-  description: 'All that match, in one stream. The first line names the columns.',
+  description:
+    'All that match, in one stream. The first line names the columns. `costUsdPicos` (10^-12 USD) is exact and can be ' +
+    'added up; `costUsdMicros` is rounded in each record. A download that breaks off is not all of it: begin again.',
   request: { query: ExportUsageQuery },
   responses: {
     200: { description: 'The records', content: { 'text/csv': { schema: z.string() } } },
-    ...errors(),
+    ...errors(TooManyStreams),
   },
 })

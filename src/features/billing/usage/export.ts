@@ -1,7 +1,9 @@
 import type { TenantContext } from '#kit/context.ts'
 import { csvRecord } from '#kit/csv.ts'
 import type { Position } from '#kit/db/page.ts'
+import type { OpenStreams } from '#kit/http/open-streams.ts'
 import type { TextSource } from '#kit/http/text-stream.ts'
+import { usdPicosOf } from './amounts.ts'
 import type { ExportUsageQuery, UsageRecord } from './contract.ts'
 import * as rows from './repository.ts'
 import { filterOf } from './service.ts'
@@ -17,6 +19,7 @@ const COLUMNS: Record<string, (record: UsageRecord) => string | number | null> =
   quantity: ({ quantity }) => quantity,
   unitCost: ({ unitCost }) => unitCost,
   costUsdMicros: ({ costUsdMicros }) => costUsdMicros,
+  costUsdPicos: ({ quantity, unitCost }) => usdPicosOf(quantity, unitCost)?.toString() ?? null,
   provider: ({ metadata }) => metadata.provider,
   model: ({ metadata }) => metadata.model,
   agentName: ({ metadata }) => metadata.agentName,
@@ -30,15 +33,19 @@ const COLUMNS: Record<string, (record: UsageRecord) => string | number | null> =
 /**
  * All records that match as CSV (RFC 4180), read a page at a time. Holds the tenant's database open until it is ended;
  * records that are written meanwhile are newer than what was begun with, and not in it.
+ *
+ * @throws TooManyStreams
  */
-export function exportUsage(ctx: TenantContext, query: ExportUsageQuery): TextSource {
+export function exportUsage(ctx: TenantContext, query: ExportUsageQuery, streams: OpenStreams): TextSource {
   const filter = filterOf(query)
+  const leave = streams.enter(ctx.tenant.id)
   const letGo = ctx.hold()
   let cursor: Position | null = null
   let isFirst = true
   return {
     async next() {
       if (cursor === null && !isFirst) return null
+      if (!(await ctx.isStillLetIn())) throw new Error('the key was revoked') // a whole body would say that this was all
       const request = { limit: RECORDS_PER_READ, offset: 0, cursor, includeTotal: false }
       const page = await rows.listUsage(ctx.db, filter, request)
       const records = page.rows.map((row) => recordOf(rows.toUsageRecord(row, ctx.tenant.id)))
@@ -47,7 +54,10 @@ export function exportUsage(ctx: TenantContext, query: ExportUsageQuery): TextSo
       isFirst = false
       return text
     },
-    end: letGo,
+    end: () => {
+      letGo()
+      leave()
+    },
   }
 }
 

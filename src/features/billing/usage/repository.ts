@@ -118,8 +118,11 @@ export async function listTotals(db: TenantDb, period: string): Promise<UsageTot
   }))
 }
 
+/** What `maxTokensPerMonth` counts. */
+export const TOKENS: readonly ResourceType[] = ['prompt_tokens', 'cached_tokens', 'completion_tokens']
+
 const executionsOf = sumOf(['executions'])
-const tokensOf = sumOf(['prompt_tokens', 'cached_tokens', 'completion_tokens'])
+const tokensOf = sumOf(TOKENS)
 
 function sumOf(resources: readonly ResourceType[]) {
   return prepared<TenantTables, { period: string }, { used: number | null }>((db, { period }) =>

@@ -5,7 +5,15 @@ import { defineRoute, errors, json } from '#kit/http/contract.ts'
 import { SecretNoLongerAvailable } from '#kit/http/errors.ts'
 import { IdParam } from '#kit/http/filters.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
-import { ApiKeyEnded, ApiKeyNotFound, ApiKeyTooOld, ScopeNotGrantable, ServiceKeyForbidden } from './errors.ts'
+import {
+  AddressNotGrantable,
+  ApiKeyEnded,
+  ApiKeyNotFound,
+  ApiKeyTooOld,
+  ExpiryNotGrantable,
+  ScopeNotGrantable,
+  ServiceKeyForbidden,
+} from './errors.ts'
 
 const tags = ['Authentication']
 const Scope = z.enum(TENANT_SCOPES)
@@ -46,11 +54,18 @@ export const CreateApiKey = z
   .strictObject({
     name: z.string().trim().min(1).max(100),
     scopes: z.array(Scope).min(1).max(TENANT_SCOPES.length),
-    expiresAt: z.iso.datetime().optional().openapi({
-      description: 'From then on the key is refused. None by default, unless the tenant sets a maximum age.',
-    }),
+    expiresAt: z.iso
+      .datetime()
+      .optional()
+      .openapi({
+        description:
+          'From then on the key is refused. Left out: the latest that is allowed, which is never unless the tenant sets a ' +
+          'maximum age. Without the `admin` scope that is the end of the calling key at most.',
+      }),
     allowedAddresses: AllowedAddresses.optional().openapi({
-      description: 'The key is refused from any other address. Left out: from everywhere.',
+      description:
+        'The key is refused from any other address. Left out: from everywhere. Without the `admin` scope, a calling key ' +
+        'that is bound to addresses itself passes on all of them, or the entries given here.',
     }),
     isServiceKey: z
       .boolean()
@@ -74,10 +89,14 @@ export type RotateApiKey = z.infer<typeof RotateApiKey>
 
 const ListApiKeysQuery = z.strictObject({
   ...PageQuery,
-  owner: z.enum(['me', 'service', 'all']).default('me').openapi({
-    description:
-      'Whose keys: the caller’s own, those that belong to the tenant, or everybody’s. The last two need `admin`.',
-  }),
+  owner: z
+    .enum(['me', 'service', 'all'])
+    .default('me')
+    .openapi({
+      description:
+        'Whose keys: the caller’s own, those that belong to the tenant, or everybody’s. The last two need `admin`. A service ' +
+        'key without it has only itself.',
+    }),
 })
 export type ListApiKeysQuery = z.infer<typeof ListApiKeysQuery>
 
@@ -135,7 +154,14 @@ export const createApiKey = defineRoute({
   request: { body: { required: true, ...json(CreateApiKey, 'Its name, scopes and end') } },
   responses: {
     201: json(NewApiKey, 'The key; its secret is shown this once'),
-    ...errors(ScopeNotGrantable, ServiceKeyForbidden, ApiKeyTooOld, SecretNoLongerAvailable),
+    ...errors(
+      ScopeNotGrantable,
+      AddressNotGrantable,
+      ExpiryNotGrantable,
+      ServiceKeyForbidden,
+      ApiKeyTooOld,
+      SecretNoLongerAvailable,
+    ),
   },
 })
 
@@ -150,12 +176,21 @@ export const rotateApiKey = defineRoute({
   isIdempotent: true,
   summary: 'Put a new key in the place of one, with the same name, scopes and addresses',
   description:
-    "The old key works for `overlapSeconds` more. With the `admin` scope any of the tenant's keys, else only one's own. " +
-    'The new key lasts as long as the old one was meant to from its making.',
+    "The old key works for `overlapSeconds` more. With the `admin` scope any of the tenant's keys, else only one's own; " +
+    'a service key then has only itself. The new key lasts as long as the old one was meant to from its making, but ' +
+    'without the `admin` scope no longer than the calling key, unless it rotates itself. A key that rotates itself should ask for an overlap: without ' +
+    'one, a repeat of the call has nothing to authenticate with.',
   request: { params: IdParam, body: { required: true, ...json(RotateApiKey, 'How long both work') } },
   responses: {
     201: json(NewApiKey, 'The new key; its secret is shown this once'),
-    ...errors(ApiKeyNotFound, ApiKeyEnded, ScopeNotGrantable, SecretNoLongerAvailable),
+    ...errors(
+      ApiKeyNotFound,
+      ApiKeyEnded,
+      ScopeNotGrantable,
+      AddressNotGrantable,
+      ExpiryNotGrantable,
+      SecretNoLongerAvailable,
+    ),
   },
 })
 
@@ -169,7 +204,8 @@ export const revokeApiKey = defineRoute({
   rateClass: 'auth',
   summary: 'Revoke an API key',
   description:
-    "The next request with it is refused. With the `admin` scope any of the tenant's keys, else only one's own.",
+    "The next request with it is refused. With the `admin` scope any of the tenant's keys, else only one's own; a service " +
+    'key then has only itself.',
   request: { params: IdParam },
   responses: { 204: { description: 'Revoked' }, ...errors(ApiKeyNotFound) },
 })

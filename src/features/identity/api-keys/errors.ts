@@ -14,6 +14,20 @@ export const ScopeNotGrantable = defineError({
   details: z.object({ missing: z.array(z.string()) }),
 })
 
+export const AddressNotGrantable = defineError({
+  code: 'address_not_grantable',
+  kind: 'forbidden',
+  message: 'Without the `admin` scope, a key can be given only addresses that the key making it is bound to.',
+  details: z.object({ grantable: z.array(z.string()) }),
+})
+
+export const ExpiryNotGrantable = defineError({
+  code: 'expiry_not_grantable',
+  kind: 'forbidden',
+  message: 'Without the `admin` scope, a key cannot be made to outlast the key making it.',
+  details: z.object({ latestExpiresAt: z.iso.datetime() }),
+})
+
 export const ServiceKeyForbidden = defineError({
   code: 'service_key_forbidden',
   kind: 'forbidden',

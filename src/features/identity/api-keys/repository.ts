@@ -1,3 +1,4 @@
+import type { ExpressionBuilder } from 'kysely'
 import type { TenantScope } from '#kit/context.ts'
 import { fetchPage, type Page, type PageRequest } from '#kit/db/page.ts'
 import { prepared, remembered } from '#kit/db/prepared.ts'
@@ -124,16 +125,18 @@ const SHOWN = [
 ] as const satisfies (keyof ApiKeysTable)[]
 type ShownRow = Pick<ApiKeysTable, (typeof SHOWN)[number]>
 
-/** Whose keys: a user's, the tenant's own (null), or anybody's (undefined). */
-export type Owner = string | null | undefined
+/** Which keys: all of the tenant, one user's or the tenant's own (null), or a single one. */
+export type KeySet = 'all' | { userId: string | null } | { id: string }
 
-function isOf(owner: string | null) {
-  return ['user_id', owner === null ? 'is' : '=', owner] as const
+function isAmong(keys: KeySet) {
+  return (eb: ExpressionBuilder<TenantTables, 'api_keys'>) => {
+    if (keys === 'all') return eb.lit(true)
+    return 'id' in keys ? eb('id', '=', keys.id) : eb('user_id', keys.userId === null ? 'is' : '=', keys.userId)
+  }
 }
 
-export async function listKeys(db: TenantDb, owner: Owner, page: PageRequest): Promise<Page<ShownRow>> {
-  const query = db.selectFrom('api_keys').select(SHOWN)
-  return fetchPage(owner === undefined ? query : query.where(...isOf(owner)), page)
+export async function listKeys(db: TenantDb, keys: KeySet, page: PageRequest): Promise<Page<ShownRow>> {
+  return fetchPage(db.selectFrom('api_keys').select(SHOWN).where(isAmong(keys)), page)
 }
 
 export async function findKey(db: TenantDb, id: string): Promise<ApiKey | null> {
@@ -142,19 +145,17 @@ export async function findKey(db: TenantDb, id: string): Promise<ApiKey | null> 
 }
 
 /**
- * Revokes a key of this owner.
+ * Revokes a key if it is among these.
  *
  * @returns false when there is no such key; revoking twice is no error and keeps the first time
  */
-export async function revokeKey(db: TenantDb, id: string, owner: Owner, now: string): Promise<boolean> {
-  const update = db
+export async function revokeKey(db: TenantDb, id: string, reach: KeySet, now: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
     .updateTable('api_keys')
     .set((eb) => ({ revoked_at: eb.fn.coalesce('revoked_at', eb.val(now)) }))
     .where('id', '=', id)
-  const { numUpdatedRows } = await (owner === undefined
-    ? update
-    : update.where(...isOf(owner))
-  ).executeTakeFirstOrThrow()
+    .where(isAmong(reach))
+    .executeTakeFirstOrThrow()
   return numUpdatedRows === 1n
 }
 
@@ -164,12 +165,13 @@ export type Inheritance = Pick<
   'userId' | 'name' | 'scopes' | 'isBootstrap' | 'allowedAddresses' | 'expiresAt' | 'createdAt'
 >
 
-export async function findInheritance(db: TenantDb, id: string, owner: Owner): Promise<Inheritance | null> {
-  const query = db
+export async function findInheritance(db: TenantDb, id: string, reach: KeySet): Promise<Inheritance | null> {
+  const row = await db
     .selectFrom('api_keys')
     .select([...SHOWN, 'is_bootstrap'])
     .where('id', '=', id)
-  const row = await (owner === undefined ? query : query.where(...isOf(owner))).executeTakeFirst()
+    .where(isAmong(reach))
+    .executeTakeFirst()
   if (!row) return null
   const { userId, name, scopes, allowedAddresses, expiresAt, createdAt } = toApiKey(row)
   return { userId, name, scopes, isBootstrap: row.is_bootstrap === 1, allowedAddresses, expiresAt, createdAt }

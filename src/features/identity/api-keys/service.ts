@@ -6,9 +6,10 @@ import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { InvalidApiKey, SecretNoLongerAvailable } from '#kit/http/errors.ts'
 import type { Made } from '#kit/http/idempotency.ts'
 import { addSeconds } from '#kit/time.ts'
-import { getMaxApiKeyAge } from '../tenants/own-repository.ts'
+import { getMaxApiKeyAge } from '../own-tenant/repository.ts'
 import type { ApiKey, CreateApiKey, ListApiKeysQuery, Me, NewApiKey, RotateApiKey } from './contract.ts'
-import { ApiKeyEnded, ApiKeyNotFound, ScopeNotGrantable, ServiceKeyForbidden } from './errors.ts'
+import { ApiKeyEnded, ApiKeyNotFound, ServiceKeyForbidden } from './errors.ts'
+import { assertGrantable, endUnder, grantOf, isAdmin } from './grant.ts'
 import { earlierEnd, expiryOfNewKey, expiryOfSuccessor } from './lifetime.ts'
 import { makeKey } from './make-key.ts'
 import * as rows from './repository.ts'
@@ -40,45 +41,50 @@ export async function listApiKeys(
   page: PageRequest,
 ): Promise<Page<ApiKey>> {
   if (owner !== 'me' && !isAdmin(ctx)) throw new ServiceKeyForbidden()
-  const owners = { me: ctx.actor.userId, service: null, all: undefined }
-  const found = await rows.listKeys(ctx.db, owners[owner], page)
+  const sets: Record<typeof owner, rows.KeySet> = { me: ownKeys(ctx), service: { userId: null }, all: 'all' }
+  const found = await rows.listKeys(ctx.db, sets[owner], page)
   return { ...found, rows: found.rows.map(rows.toApiKey) }
 }
 
 /**
- * Creates a key for the calling user, or for the tenant: a service key. What a service key makes is one too.
+ * Creates a key for the calling user, or for the tenant: a service key. What a service key makes is one too. Without the
+ * `admin` scope the calling key's addresses and end are those of the new one, unless that is given less.
  *
  * @returns the key with its secret, which is not kept
  * @throws ServiceKeyForbidden when it would be a service key and the calling one lacks the `admin` scope
- * @throws ScopeNotGrantable when the calling key lacks one of the scopes: a key cannot make a mightier one
+ * @throws ScopeNotGrantable, AddressNotGrantable, ExpiryNotGrantable when it would be mightier than the calling key
  * @throws ValidationFailed when it would have expired already
  * @throws ApiKeyTooOld when it would last longer than the tenant allows
  */
 export async function createApiKey(ctx: TenantContext, making: KeyMaking, input: CreateApiKey): Promise<NewApiKey> {
   const userId = input.isServiceKey ? null : ctx.actor.userId
   if (userId === null && !isAdmin(ctx)) throw new ServiceKeyForbidden()
-  assertGrantable(ctx, input.scopes)
+  const grant = await grantOf(ctx)
   const now = ctx.now()
+  const end = expiryOfNewKey(input.expiresAt, await getMaxApiKeyAge(ctx.db), now)
   const wanted: WantedKey = {
     userId,
     name: input.name,
     scopes: [...new Set<TenantScope>(input.scopes)],
     isBootstrap: false,
-    allowedAddresses: input.allowedAddresses ?? null,
-    expiresAt: expiryOfNewKey(input.expiresAt, await getMaxApiKeyAge(ctx.db), now),
+    allowedAddresses: input.allowedAddresses ?? grant.allowedAddresses,
+    expiresAt: input.expiresAt === undefined ? endUnder(grant, end) : end,
     createdAt: now.toISOString(),
   }
+  assertGrantable(grant, wanted)
   return storeNewKey(ctx, making, wanted)
 }
 
 /**
  * Puts a new key in the place of one, with the same name, owner, scopes and addresses. The old one ends
- * `overlapSeconds` from now, or when it would have anyway; without an overlap it is revoked.
+ * `overlapSeconds` from now, or when it would have anyway; without an overlap it is revoked. Without the `admin` scope the
+ * new one ends with the calling key at the latest, unless that is the one it replaces: renewing itself is what a key that
+ * may not grow old rotates for.
  *
  * @returns the new key with its secret, which is not kept
  * @throws ApiKeyNotFound when there is none, or it is another's and the caller lacks the `admin` scope
  * @throws ApiKeyEnded when it is revoked, expired or replaced already; of several rotations at once one wins
- * @throws ScopeNotGrantable when the calling key lacks one of its scopes
+ * @throws ScopeNotGrantable, AddressNotGrantable, ExpiryNotGrantable when it is mightier than the calling key
  */
 export async function rotateApiKey(
   ctx: TenantContext,
@@ -89,9 +95,11 @@ export async function rotateApiKey(
   const now = ctx.now()
   const old = await rows.findInheritance(ctx.db, id, reachOf(ctx))
   if (!old) throw new ApiKeyNotFound()
-  assertGrantable(ctx, old.scopes)
+  const grant = await grantOf(ctx)
+  assertGrantable(grant, old)
 
-  const expiresAt = expiryOfSuccessor(old, await getMaxApiKeyAge(ctx.db), now)
+  const renewed = expiryOfSuccessor(old, await getMaxApiKeyAge(ctx.db), now)
+  const expiresAt = id === ctx.actor.keyId ? renewed : endUnder(grant, renewed)
   const at = now.toISOString()
   const end = {
     expiresAt: earlierEnd(old.expiresAt, addSeconds(now, overlapSeconds)),
@@ -165,16 +173,13 @@ function asShown(row: rows.NewKeyRow): ApiKey {
   }
 }
 
-function isAdmin(ctx: TenantContext): boolean {
-  return ctx.actor.scopes.includes('admin')
+/** The keys the caller may end or replace. */
+function reachOf(ctx: TenantContext): rows.KeySet {
+  return isAdmin(ctx) ? 'all' : ownKeys(ctx)
 }
 
-/** Whose keys the caller may end or replace. */
-function reachOf(ctx: TenantContext): rows.Owner {
-  return isAdmin(ctx) ? undefined : ctx.actor.userId
-}
-
-function assertGrantable(ctx: TenantContext, scopes: readonly TenantScope[]): void {
-  const missing = scopes.filter((scope) => !ctx.actor.scopes.includes(scope))
-  if (missing.length > 0) throw new ScopeNotGrantable({ missing })
+/** Service keys have no user in common: without the `admin` scope each has only itself. */
+function ownKeys(ctx: TenantContext): rows.KeySet {
+  const { userId, keyId } = ctx.actor
+  return userId === null && !isAdmin(ctx) ? { id: keyId } : { userId }
 }

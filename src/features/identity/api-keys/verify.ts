@@ -137,7 +137,8 @@ export class KeyVerifier {
   }
 }
 
-function isUsable(caller: CallerRow, nowMs: number): boolean {
+/** Neither revoked nor expired, and its user not removed. */
+export function isUsable(caller: CallerRow, nowMs: number): boolean {
   if (caller.revoked_at !== null) return false
   if (caller.expires_at !== null && Date.parse(caller.expires_at) <= nowMs) return false
   return caller.user_id === null || caller.user_status === 'active'

@@ -23,7 +23,9 @@ const QUOTA_FIELDS = {
   maxUsers: limit('Users, invited ones included.'),
   maxAgents: limit('Versions of agents.'),
   maxExecutionsPerMonth: limit('Executions begun in a calendar month (UTC).'),
-  maxTokensPerMonth: limit('Tokens in and out in a calendar month (UTC).'),
+  maxTokensPerMonth: limit(
+    'Tokens in and out in a calendar month (UTC). Calls in flight have theirs reserved, so they can pass it together only by what their prompts, taken as a token for every 3 characters, turn out longer.',
+  ),
   maxConcurrentExecutions: limit('Executions that have begun and neither ended nor been suspended.'),
   requestsPerMinute: limit('Calls of all its keys together, in any 60 seconds.'),
 } satisfies Record<Quota, z.ZodType>
@@ -59,7 +61,9 @@ export const TenantDetails = Tenant.extend({
     agents: count,
     executionsThisMonth: count,
     tokensThisMonth: count,
-    runningExecutions: count,
+    activeExecutions: count.openapi({
+      description: 'Executions that have begun and neither ended nor been suspended, paused and waiting ones included.',
+    }),
     databaseSizeBytes: count,
   }),
   migration: z.object({
@@ -118,7 +122,10 @@ export const PurgeReceipt = z
     tenantId: z.uuid(),
     slug: z.string(),
     purgedAt: z.iso.datetime(),
-    deleted: z.object({ databaseBytes: count, apiKeys: count }),
+    deleted: z.object({
+      databaseBytes: count,
+      credentials: count.openapi({ description: 'API keys and invitations.' }),
+    }),
   })
   .openapi('PurgeReceipt')
 export type PurgeReceipt = z.infer<typeof PurgeReceipt>
@@ -153,7 +160,10 @@ export const createTenant = defineRoute({
   isIdempotent: true,
   summary: 'Create a tenant with its database and, if asked, its first admin and that admin’s key',
   request: { body: { required: true, ...json(CreateTenant, 'Its slug, plan and first admin') } },
-  responses: { 201: json(NewTenant, 'The tenant'), ...errors(TenantSlugTaken, SecretNoLongerAvailable) },
+  responses: {
+    201: json(NewTenant, 'The tenant'),
+    ...errors(TenantSlugTaken, TenantNotFound, SecretNoLongerAvailable),
+  },
 })
 
 export const getTenant = defineRoute({
@@ -217,7 +227,8 @@ export const deleteTenant = defineRoute({
   summary: 'Suspend a tenant, or with `purge=true` delete all there is of it',
   description:
     'A purge needs the tenant’s slug in `X-Confirm-Purge`. It deletes database, files, keys and due work and answers with a receipt; ' +
-    'afterwards nothing tells that there was such a tenant. One that stopped half-way is finished by repeating it.',
+    'afterwards nothing tells that there was such a tenant. One that stopped half-way is finished by repeating it. ' +
+    'It also clears away a tenant that has been pending for over 30 seconds: its creation died.',
   request: {
     params: IdParam,
     query: DeleteTenantQuery,
@@ -229,44 +240,4 @@ export const deleteTenant = defineRoute({
     200: json(z.union([Tenant, PurgeReceipt]), 'The suspended tenant, or the receipt of its purge'),
     ...errors(TenantNotFound, TenantPending, PurgeNotConfirmed),
   },
-})
-
-// What a tenant sees of itself.
-
-const OwnTenant = Tenant.omit({ createdAt: true })
-  .extend({
-    maxApiKeyAgeDays: z
-      .int()
-      .nullable()
-      .openapi({ description: 'New API keys expire after at most so many days. Null: they may last for ever.' }),
-  })
-  .openapi('OwnTenant')
-export type OwnTenant = z.infer<typeof OwnTenant>
-
-export const UpdateOwnTenant = z
-  .strictObject({ maxApiKeyAgeDays: z.int().min(1).max(3_650).nullable() })
-  .openapi('UpdateOwnTenant')
-export type UpdateOwnTenant = z.infer<typeof UpdateOwnTenant>
-
-export const getOwnTenant = defineRoute({
-  operationId: 'getOwnTenant',
-  method: 'get',
-  path: '/tenant',
-  tags,
-  scope: 'read',
-  home: 'tenant',
-  summary: 'Get the tenant the key belongs to, with its quotas',
-  responses: { 200: json(OwnTenant, 'The tenant') },
-})
-
-export const updateOwnTenant = defineRoute({
-  operationId: 'updateOwnTenant',
-  method: 'patch',
-  path: '/tenant',
-  tags,
-  scope: 'admin',
-  home: 'tenant',
-  summary: 'Set how long new API keys may last at most',
-  request: { body: { required: true, ...json(UpdateOwnTenant, 'What to change') } },
-  responses: { 200: json(OwnTenant, 'The tenant') },
 })

@@ -5,15 +5,12 @@ import type { KeyMaking } from '../api-keys/service.ts'
 import * as contract from './contract.ts'
 import * as tenants from './service.ts'
 
-/** What the super admin does with tenants; what a tenant sees of itself is in own-handlers.ts. */
+/** What the super admin does with tenants; what a tenant sees of itself is in own-tenant. */
 export function mountTenants(app: App, making: KeyMaking): void {
   app.openapi(contract.listTenants, async (c) => {
     const query = c.req.valid('query')
     const page = await tenants.listTenants(c.get('control'), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (tenant) => tenant),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.createTenant, async (c) => {

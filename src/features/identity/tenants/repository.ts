@@ -56,21 +56,33 @@ export interface TenantChange {
   quotas?: QuotaOverrides | undefined
 }
 
-/** Changes what is given, unless the tenant is being created. Without a difference `updated_at` stays. */
-export async function updateTenant(tx: ControlDb, id: string, change: TenantChange, now: string): Promise<void> {
-  const before = await tx.selectFrom('tenants').selectAll().where('id', '=', id).executeTakeFirst()
-  if (!before) return
-  const { name = before.name, status = before.status, plan = before.plan } = change
-  const quotas = change.quotas === undefined ? before.quotas : JSON.stringify(change.quotas)
-  const isSame = name === before.name && status === before.status && plan === before.plan && quotas === before.quotas
-  if (isSame) return
-  await tx
+/**
+ * Changes what is given and nothing else, so that of two changes at once neither undoes the other. Without a difference
+ * `updated_at` stays. Two tables: run it in a transaction, which holds the row until it ends.
+ *
+ * @returns false when there is no such tenant, or it is being created
+ */
+export async function updateTenant(tx: ControlDb, id: string, change: TenantChange, now: string): Promise<boolean> {
+  const columns = columnsOf(change)
+  const row = await tx
     .updateTable('tenants')
-    .set({ name, status, plan, quotas, updated_at: now })
+    .set((eb) => {
+      const differing = columns.map(([column, value]) => eb(column, '!=', value))
+      const updatedAt = eb.case().when(eb.or(differing)).then(now).else(eb.ref('updated_at')).end()
+      return { ...Object.fromEntries(columns), updated_at: updatedAt }
+    })
     .where('id', '=', id)
     .where('status', '!=', 'pending')
-    .execute()
-  if (name !== before.name) await putSearchWords(tx, 'tenant', id, [name, before.slug])
+    .returning(['name', 'slug'])
+    .executeTakeFirst()
+  if (row && change.name !== undefined) await putSearchWords(tx, 'tenant', id, [row.name, row.slug])
+  return row !== undefined
+}
+
+function columnsOf({ name, status, plan, quotas }: TenantChange) {
+  const columns = { name, status, plan, quotas: quotas && JSON.stringify(quotas) }
+  const given = Object.entries(columns).filter(([, value]) => value !== undefined)
+  return given as [keyof typeof columns, string][]
 }
 
 export async function findTenantBySlug(db: ControlDb, slug: string): Promise<Tenant | null> {
@@ -92,30 +104,31 @@ export async function listTenants(db: ControlDb, filter: TenantFilter, page: Pag
   if (filter.plan !== undefined) query = query.where('plan', '=', filter.plan)
   if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
-  if (filter.search !== undefined) query = query.where(foundBy('tenant', 'tenants.id', filter.search))
+  if (filter.search !== undefined) query = query.where(await foundBy(db, 'tenant', 'tenants.id', filter.search))
   const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toTenant) }
 }
 
 /**
- * Deletes a tenant and whatever leads to it; its row last.
+ * Deletes a tenant and whatever leads to it. Its row first: whoever changes it holds the row, and so has written by then
+ * what there will be to delete.
  *
- * @returns how many keys led to it; null when there was no such tenant
+ * @returns how many keys and invitations led to it; null when there was no such tenant
  */
 export async function deleteTenant(tx: ControlDb, id: string): Promise<number | null> {
-  const keys = await deleteWhatLeadsTo(tx, id)
   const { numDeletedRows } = await tx.deleteFrom('tenants').where('id', '=', id).executeTakeFirstOrThrow()
-  return numDeletedRows === 1n ? keys : null
+  const credentials = await deleteWhatLeadsTo(tx, id)
+  return numDeletedRows === 1n ? credentials : null
 }
 
-/** Removes a tenant that never became one; its keys lead nowhere afterwards. */
+/** Removes a tenant that never became one, or what is left of it; of any other nothing. */
 export async function deletePendingTenant(tx: ControlDb, id: string): Promise<void> {
-  const pending = tx.deleteFrom('tenants').where('id', '=', id).where('status', '=', 'pending')
-  const { numDeletedRows } = await pending.executeTakeFirstOrThrow()
-  if (numDeletedRows === 1n) await deleteWhatLeadsTo(tx, id)
+  await tx.deleteFrom('tenants').where('id', '=', id).where('status', '=', 'pending').execute()
+  const row = await tx.selectFrom('tenants').select('id').where('id', '=', id).executeTakeFirst()
+  if (!row) await deleteWhatLeadsTo(tx, id)
 }
 
-/** @returns how many keys did */
+/** @returns how many keys and invitations did */
 async function deleteWhatLeadsTo(tx: ControlDb, id: string): Promise<number> {
   const { numDeletedRows } = await tx.deleteFrom('key_index').where('tenant_id', '=', id).executeTakeFirstOrThrow()
   await tx.deleteFrom('due_work').where('tenant_id', '=', id).execute()

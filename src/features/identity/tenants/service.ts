@@ -1,8 +1,9 @@
+import type { Selectable } from 'kysely'
 import { periodOf } from '#kit/billing-period.ts'
 import type { ControlContext } from '#kit/context.ts'
 import { NoTenantDatabase } from '#kit/db/databases.ts'
 import type { Page, PageRequest } from '#kit/db/page.ts'
-import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import type { TenantDb, TenantTable } from '#kit/db/tenant-tables.ts'
 import { createdRange } from '#kit/http/filters.ts'
 import type { TenantLimits } from '#kit/quotas.ts'
 import type { ListTenantsQuery, Tenant, TenantDetails } from './contract.ts'
@@ -11,7 +12,7 @@ import { limitsOfRow } from './plans.ts'
 import * as rows from './repository.ts'
 import { findSettled } from './service/change-tenant.ts'
 
-export { resumeTenant, suspendTenant, updateTenant } from './service/change-tenant.ts'
+export { finishChange, resumeTenant, suspendTenant, updateTenant } from './service/change-tenant.ts'
 export { createTenant, rotateAdminKey, showNewTenant } from './service/create-tenant.ts'
 export { deleteTenant } from './service/delete-tenant.ts'
 
@@ -43,8 +44,17 @@ async function readFigures(ctx: ControlContext, id: string): Promise<StoredFigur
   }
 }
 
+export interface Standing {
+  isActive: boolean
+  limits: TenantLimits
+}
+
 /** How a tenant stands, from its own database: for work that has no request to bring it along. */
-export async function readStanding(db: TenantDb): Promise<{ isActive: boolean; limits: TenantLimits }> {
-  const { status, plan, quotas } = await rows.getTenantRecord(db)
+export async function readStanding(db: TenantDb): Promise<Standing> {
+  return standingOf(await rows.getTenantRecord(db))
+}
+
+/** The same from a row that was read already, such as the one that `lockTenant` returns. */
+export function standingOf({ status, plan, quotas }: Selectable<TenantTable>): Standing {
   return { isActive: status === 'active', limits: limitsOfRow(plan, quotas) }
 }

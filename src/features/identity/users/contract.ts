@@ -150,7 +150,9 @@ export const acceptInvitation = defineRoute({
   scope: 'public',
   home: 'none',
   summary: 'Accept an invitation and get a first API key',
-  description: 'The token leads to its tenant. It works once. The key has all scopes that the role allows.',
+  description:
+    'The token leads to its tenant. It works once. The key has all scopes that the role allows. In case the answer is lost, ' +
+    'the same token answers the same user and key for ten minutes.',
   request: { body: { required: true, ...json(AcceptInvitation, 'The token') } },
   responses: { 201: json(AcceptedInvitation, 'The user and the key'), ...errors(InvitationNotFound) },
 })
@@ -191,7 +193,8 @@ export const deleteUser = defineRoute({
   scope: 'admin',
   home: 'tenant',
   summary: 'Remove a user; the user’s keys stop at once',
-  description: 'What the user made stays. Removing twice answers the same.',
+  description:
+    'Open invitations to and by the user are withdrawn, service keys and all else the user made stay. Removing twice answers the same.',
   request: { params: IdParam },
   responses: { 204: { description: 'Removed' }, ...errors(UserNotFound, LastAdmin) },
 })

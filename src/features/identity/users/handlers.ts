@@ -14,10 +14,7 @@ export function mountUsers(app: App, making: KeyMaking, post: InvitationPost, co
   app.openapi(contract.listUsers, async (c) => {
     const query = c.req.valid('query')
     const page = await listUsers(c.get('tenant'), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (user) => user),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.getOwnUser, async (c) => c.json(await getOwnUser(c.get('tenant')), 200))

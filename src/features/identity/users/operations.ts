@@ -6,10 +6,16 @@ import { newId } from '#kit/ids.ts'
 import type { ApiKey } from '../api-keys/contract.ts'
 import { expiryOfNewKey } from '../api-keys/lifetime.ts'
 import type { HashedKey } from '../api-keys/make-key.ts'
-import { insertKey } from '../api-keys/repository.ts'
+import { findKey, insertKey } from '../api-keys/repository.ts'
 import type { User } from './contract.ts'
-import { deleteInvitation, findInvitedUser, type PresentedToken } from './invitations-repository.ts'
-import { activateInvitedUser } from './repository.ts'
+import {
+  deleteEndedInvitations,
+  endInvitation,
+  type FirstKey,
+  findOpenInvitation,
+  type PresentedToken,
+} from './invitations-repository.ts'
+import { activateInvitedUser, findUser } from './repository.ts'
 
 export interface Acceptance {
   token: PresentedToken
@@ -17,6 +23,8 @@ export interface Acceptance {
   name?: string | undefined
   /** Made and indexed by control. */
   key: HashedKey
+  /** The key itself, sealed under the token. */
+  sealedKey: string
   /** ISO 8601. */
   at: string
 }
@@ -24,25 +32,56 @@ export interface Acceptance {
 export interface Accepted {
   tenant: { id: string; name: string; slug: string }
   user: User
+  /** The one in the acceptance, or that of an earlier one. */
   apiKey: ApiKey
+  sealedKey: string
+}
+
+export interface AcceptanceOutcome {
+  /** Null when the token is not valid, or the tenant is suspended. */
+  accepted: Accepted | null
+  /** Of tokens that are worth nothing any more: to be taken out of the index once that is committed. */
+  endedTokenIds: string[]
 }
 
 /**
- * Lets an invited user in, with a key that may do all the role allows. Of two with the same token one gets in.
- *
- * @returns null when the token is not valid, or the tenant is suspended
+ * Lets an invited user in, with a key that may do all the role allows. The same token again gets the same user and key
+ * for ten minutes, and makes nothing: of several at once one lets the user in.
  */
-export async function acceptInvitation(db: TenantDb, { token, name, key, at }: Acceptance): Promise<Accepted | null> {
+export async function acceptInvitation(db: TenantDb, acceptance: Acceptance): Promise<AcceptanceOutcome> {
+  const { token, at } = acceptance
   return transaction(db, async (tx) => {
-    const userId = await findInvitedUser(tx, token, at)
-    if (userId === null) return null // a guess writes nothing
+    if (!(await findOpenInvitation(tx, token, at))) return { accepted: null, endedTokenIds: [] } // a guess writes nothing
     const tenant = await lockTenant(tx)
-    if (tenant.status !== 'active') return null
-    if (!(await deleteInvitation(tx, token.tokenId))) return null
-    const user = await activateInvitedUser(tx, userId, name, at)
-    const apiKey = await insertFirstKey(tx, user, key, at, tenant.max_api_key_age_days)
-    return { tenant: { id: tenant.id, name: tenant.name, slug: tenant.slug }, user, apiKey }
+    const endedTokenIds = await deleteEndedInvitations(tx, at)
+    const invitation = await findOpenInvitation(tx, token, at) // again: only under the lock does it hold
+    if (!invitation || tenant.status !== 'active') return { accepted: null, endedTokenIds }
+    const { userId, firstKey } = invitation
+    const came = firstKey
+      ? await findWhoCame(tx, userId, firstKey)
+      : await letIn(tx, userId, acceptance, tenant.max_api_key_age_days)
+    const { id, name, slug } = tenant
+    return { accepted: came && { tenant: { id, name, slug }, ...came }, endedTokenIds }
   })
+}
+
+type Came = Omit<Accepted, 'tenant'>
+
+async function letIn(
+  tx: TenantDb,
+  userId: string,
+  { token, name, key, sealedKey, at }: Acceptance,
+  maxAgeDays: number | null,
+): Promise<Came> {
+  const user = await activateInvitedUser(tx, userId, name, at)
+  const apiKey = await insertFirstKey(tx, user, key, at, maxAgeDays)
+  await endInvitation(tx, token.tokenId, { apiKeyId: apiKey.id, sealedKey }, at)
+  return { user, apiKey, sealedKey }
+}
+
+async function findWhoCame(tx: TenantDb, userId: string, { apiKeyId, sealedKey }: FirstKey): Promise<Came | null> {
+  const [user, apiKey] = [await findUser(tx, userId), await findKey(tx, apiKeyId)]
+  return user && apiKey && { user, apiKey, sealedKey }
 }
 
 async function insertFirstKey(

@@ -90,7 +90,7 @@ export async function listUsers(db: TenantDb, filter: UserFilter, page: PageRequ
   if (role !== undefined) query = query.where('role', '=', role)
   if (createdFrom !== undefined) query = query.where('created_at', '>=', createdFrom)
   if (createdBefore !== undefined) query = query.where('created_at', '<', createdBefore)
-  if (search !== undefined) query = query.where(foundBy('user', 'users.id', search))
+  if (search !== undefined) query = query.where(await foundBy(db, 'user', 'users.id', search))
   const found = await fetchPage(query, page)
   return { ...found, rows: found.rows.map(toUser) }
 }

@@ -9,6 +9,7 @@ export const getMetrics = defineRoute({
   scope: 'super_admin',
   home: 'control',
   isAtRoot: true,
+  isUnlimited: true,
   summary: 'Get the metrics of this process for Prometheus',
   description: 'In the text exposition format 0.0.4. Give Prometheus a super-admin key as its bearer token.',
   responses: { 200: { description: 'The metrics', content: { 'text/plain': { schema: z.string() } } } },

@@ -9,10 +9,7 @@ export function mountAgents(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listAgents, async (c) => {
     const query = c.req.valid('query')
     const page = await agents.listAgents(withDesi(c.get('tenant')), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (agent) => agent),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.createAgent, (c) =>

@@ -8,10 +8,7 @@ export function mountArtifacts(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listArtifacts, async (c) => {
     const query = c.req.valid('query')
     const page = await artifacts.listArtifacts(withDesi(c.get('tenant')), c.req.valid('param').id, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (artifact) => artifact),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.downloadArtifact, async (c) => {

@@ -36,7 +36,7 @@ export const ExecutionCost = z
       grandTotalCostUsdMicros: CostUsdMicros,
     }),
     unpriced: z.array(Unpriced.extend({ purpose: z.string(), taskId: z.string().nullable() })).openapi(UNPRICED),
-    priceVersion: z.string(),
+    priceVersion: z.string().openapi({ description: 'The price list its first call was priced by.' }),
   })
   .openapi('ExecutionCost')
 
@@ -110,7 +110,7 @@ export const CostSummary = z
               description:
                 'The day (`2026-11-20`), the week (`2026-W47`, ISO 8601), the month (`2026-11`), the model (`openai/gpt-5-mini`), ' +
                 'the agent’s name, or the user’s id. Null where there is none: a service key, or a call without an agent. ' +
-                'Groups past the 499 dearest are put together as `other`, at the end.',
+                'Groups past the 499 dearest are put together as `(other)`, at the end.',
             }),
         }),
       )
@@ -125,7 +125,7 @@ const CostSummaryQuery = z.strictObject({
   from: z.iso
     .datetime({ offset: true })
     .optional()
-    .openapi({ description: 'Inclusive. The first moment of the current month (UTC) when left out.' }),
+    .openapi({ description: 'Inclusive. The first moment of the month (UTC) in which the range ends when left out.' }),
   before: z.iso.datetime({ offset: true }).optional().openapi({ description: 'Exclusive. Now when left out.' }),
   groupBy: z.enum(COST_GROUPS).default('day'),
 })

@@ -139,7 +139,11 @@ const ListDagsQuery = z.strictObject({
   ...PageQuery,
   status: z.enum(DAG_STATUSES).optional(),
   agentName: z.string().max(100).optional().openapi({ description: 'The planner.' }),
-  search: Search.openapi({ description: 'Words of the title or the goal, whole or their beginnings.' }),
+  search: Search.openapi({
+    description:
+      'Words of the title or the goal, whole or their beginnings, in any order. Of the two together the first 60 different ' +
+      'words of the first 2,000 characters are found.',
+  }),
   ...CreatedRange,
 })
 export type ListDagsQuery = z.infer<typeof ListDagsQuery>
@@ -223,7 +227,7 @@ export const createExecute = defineRoute({
   responses: {
     202: json(
       z.union([ExecutingDag, ClarificationRequired, PlannedDag]),
-      'It is running, or the planner asks a question first. `success` only for a repeat of a call whose question has been answered since: execute the DAG with `executeDag`',
+      'It is running, or the planner asks a question first. `success` only for a repeat: of a call whose question has been answered since, or that found no room for the execution. Execute the DAG with `executeDag` then',
     ),
     ...planningErrors,
   },

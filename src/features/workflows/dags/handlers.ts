@@ -47,19 +47,13 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listDags, async (c) => {
     const query = c.req.valid('query')
     const page = await dags.listDags(withDesi(c.get('tenant')), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (dag) => dag),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.listScheduledDags, async (c) => {
     const query = c.req.valid('query')
     const page = await dags.listScheduledDags(withDesi(c.get('tenant')), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (dag) => dag),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.getDag, async (c) => {

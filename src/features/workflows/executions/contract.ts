@@ -2,11 +2,11 @@ import { z } from '@hono/zod-openapi'
 import { ExecutionActive, ExecutionEnded, ExecutionNotFound, ExecutionNotResumable } from '#desiagent/errors.ts'
 import { ExecutionEvent as Event } from '#desiagent/events.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
+import { TooManyStreams } from '#kit/http/errors.ts'
 import { CreatedRange, IdParam, Search } from '#kit/http/filters.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
 import { QuotaExceeded } from '#kit/quotas.ts'
 import { CostUsdMicros, ExecutionStatus, TokenUsage } from '../schemas.ts'
-import { TooManyStreams } from './errors.ts'
 
 const tags = ['Executions']
 
@@ -81,7 +81,11 @@ const ListExecutionsQuery = z.strictObject({
   ...PageQuery,
   status: ExecutionStatus.optional(),
   dagId: z.uuid().optional(),
-  search: Search.openapi({ description: 'Words of the title or goal of its DAG, whole or their beginnings.' }),
+  search: Search.openapi({
+    description:
+      'Words of the title or goal of its DAG, whole or their beginnings, in any order. Of the two together the first 60 ' +
+      'different words of the first 2,000 characters are found.',
+  }),
   ...CreatedRange,
 })
 export type ListExecutionsQuery = z.infer<typeof ListExecutionsQuery>

@@ -9,10 +9,7 @@ export function mountExecutions(app: App, withDesi: WithDesiAgent, streams: Even
   app.openapi(contract.listExecutions, async (c) => {
     const query = c.req.valid('query')
     const page = await executions.listExecutions(withDesi(c.get('tenant')), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (execution) => execution),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.getExecution, async (c) => {

@@ -1,39 +1,15 @@
 import type { RequestContext } from '#kit/http/env.ts'
+import type { OpenStreams } from '#kit/http/open-streams.ts'
 import { type SseMessage, sse } from '#kit/http/sse.ts'
 import type { Wake } from '#ports/wake.ts'
 import type { WorkflowContext } from '../context.ts'
-import { TooManyStreams } from './errors.ts'
 import { type EventReader, readEvents } from './service.ts'
 
-const STREAMS_PER_TENANT = 200
-
-/** The event streams of this process: how many each tenant has open, and what wakes them. */
-export class EventStreams {
-  readonly wake: Wake
-  /** Aborts when the process goes down; streams then end, and their readers come back with `Last-Event-ID`. */
-  readonly stopping: AbortSignal
-  readonly #open = new Map<string, number>()
-
-  constructor(wake: Wake, stopping: AbortSignal) {
-    this.wake = wake
-    this.stopping = stopping
-  }
-
-  get openCount(): number {
-    return [...this.#open.values()].reduce((sum, open) => sum + open, 0)
-  }
-
-  /** Takes a place for one stream. @returns gives it back @throws TooManyStreams */
-  enter(tenantId: string): () => void {
-    const open = this.#open.get(tenantId) ?? 0
-    if (open >= STREAMS_PER_TENANT) throw new TooManyStreams({ limit: STREAMS_PER_TENANT }, { retryAfterSeconds: 5 })
-    this.#open.set(tenantId, open + 1)
-    return () => {
-      const left = (this.#open.get(tenantId) ?? 1) - 1
-      if (left > 0) this.#open.set(tenantId, left)
-      else this.#open.delete(tenantId)
-    }
-  }
+/** What every event stream of this process needs. When it goes down they end, and their readers come back with `Last-Event-ID`. */
+export interface EventStreams {
+  open: OpenStreams
+  /** Tells that a log has grown. */
+  wake: Wake
 }
 
 /** Answers with the log behind `after`, or 204 when the execution rests and the caller has it all. */
@@ -47,11 +23,13 @@ export async function streamEvents(
   const reader = await readEvents(ctx, executionId, after)
   if (!reader) return c.body(null, 204)
   if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': 'text/event-stream; charset=utf-8' })
-  const leave = streams.enter(ctx.tenant.id)
+  const leave = streams.open.enter(ctx.tenant.id)
   const letGo = ctx.hold()
   const waiting = follow(reader, streams, executionId)
   return sse(c, {
     ...waiting,
+    // A key that is revoked meanwhile is told no more, at the next event or heartbeat.
+    read: async () => ((await ctx.isStillLetIn()) ? waiting.read() : null),
     end: () => {
       waiting.end()
       letGo()
@@ -61,7 +39,7 @@ export async function streamEvents(
 }
 
 /** The "grown" flag is cleared before the log is read, so a wake-up between reading and waiting is not lost. */
-function follow(reader: EventReader, { wake, stopping }: EventStreams, executionId: string) {
+function follow(reader: EventReader, { wake, open: { stopping } }: EventStreams, executionId: string) {
   let hasGrown = true
   let rouse = () => {}
   const onWake = () => {

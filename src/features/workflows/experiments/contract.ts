@@ -92,7 +92,8 @@ export const createExperiment = defineRoute({
   rateClass: 'execute',
   isIdempotent: true,
   summary: 'Plan a goal with each of several models and temperatures, and compare',
-  description: 'Each trial becomes a DAG of its own. Answers at once; ask `getExperiment` how it goes.',
+  description:
+    'Each trial becomes a DAG of its own. Answers at once; ask `getExperiment` how it goes. It stays `running` while it waits: for its turn, or because a quota is used up.',
   request: { body: { required: true, ...json(CreateExperiment, 'The goal, the models and the temperatures') } },
   responses: {
     202: json(Experiment, 'The experiment, running'),

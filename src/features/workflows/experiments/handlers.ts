@@ -17,10 +17,7 @@ export function mountExperiments(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.listExperiments, async (c) => {
     const query = c.req.valid('query')
     const page = await experiments.listExperiments(withDesi(c.get('tenant')), query, pageRequest(query))
-    return c.json(
-      pageAnswer(page, query, (experiment) => experiment),
-      200,
-    )
+    return c.json(pageAnswer(page, query), 200)
   })
 
   app.openapi(contract.getExperiment, async (c) => {

@@ -5,15 +5,12 @@ import type { WorkflowContext } from '../context.ts'
 import type { CreateExperiment, Experiment, ExperimentSummary, ListExperimentsQuery } from './contract.ts'
 
 /**
- * Writes an experiment down and begins to plan its trials. They go on behind the answer, with the database held open.
+ * Writes an experiment down; its trials are planned behind the answer, as soon as it is its turn.
  *
  * @throws AgentNotFound, ProviderNotConfigured, QuotaExceeded; nothing is written then
  */
 export async function createExperiment(ctx: WorkflowContext, input: CreateExperiment): Promise<Experiment> {
-  const { experiments } = ctx.desi
-  const created = await experiments.create({ ...input, createdBy: ctx.actor.userId }, ctx.commitWith)
-  void experiments.run(created.id).finally(ctx.hold()) // never rejects
-  return present(created)
+  return present(await ctx.desi.experiments.create({ ...input, createdBy: ctx.actor.userId }, ctx.commitWith))
 }
 
 export function listExperiments(

@@ -1,12 +1,13 @@
 import type { ControlContext } from '#kit/context.ts'
 import { NoTenantDatabase } from '#kit/db/databases.ts'
+import { directoryOf } from '#kit/db/directory.ts'
 import type { Tenant, UpdateTenant } from '../contract.ts'
 import { TenantNotFound, TenantPending } from '../errors.ts'
 import * as rows from '../repository.ts'
 
 /**
  * Changes a tenant; the next request of its keys sees it. Control is written first, then the tenant's own copy, and
- * last its work is stopped if it is suspended now: repeating the call finishes what a crash in between left undone.
+ * last its work is stopped if it is suspended now. What a crash in between left undone stays due until it is finished.
  *
  * @param input.quotas  takes the place of all that differed from the plan
  * @throws TenantNotFound, TenantPending
@@ -44,14 +45,33 @@ export async function changeTenant(ctx: ControlContext, id: string, input: Updat
   // What came too late to be stopped with the rest must not run on by itself.
   if (input.status === 'active' && before.status === 'suspended') await stopWork(ctx, id)
   const now = ctx.now().toISOString()
-  await ctx.transaction((tx) => rows.updateTenant(tx, id, input, now))
+  const changeId = ctx.newId() // one due work for each change: of two at once the first to end must not call off the other's
+  await ctx.transaction(async (tx) => {
+    if (!(await rows.updateTenant(tx, id, input, now))) throw new TenantNotFound() // purged meanwhile
+    await directoryOf(tx, id).putDueWork('tenant_record', changeId, now)
+  })
+  const after = await finishChange(ctx, id)
+  await directoryOf(ctx.db, id).removeDueWork('tenant_record', changeId)
+  return after
+}
+
+/**
+ * Makes the tenant what control says it is: its own copy first, then its work is stopped if it is suspended. Changes
+ * nothing where that is done already.
+ *
+ * @throws TenantNotFound; NoTenantDatabase when there is none any more
+ */
+export async function finishChange(ctx: BothSides, id: string): Promise<Tenant> {
   const after = await copyToTenant(ctx, id)
   if (after.status === 'suspended') await stopWork(ctx, id)
   return after
 }
 
+/** Control, and the way to the tenants. */
+type BothSides = Pick<ControlContext, 'db' | 'tenants'>
+
 /** @throws TenantNotFound; TenantPending while it is being created */
-export async function findSettled(ctx: ControlContext, id: string): Promise<rows.StoredTenant> {
+export async function findSettled(ctx: BothSides, id: string): Promise<rows.StoredTenant> {
   const stored = await rows.findTenant(ctx.db, id)
   if (!stored) throw new TenantNotFound()
   if (stored.tenant.status === 'pending') throw new TenantPending()
@@ -59,7 +79,7 @@ export async function findSettled(ctx: ControlContext, id: string): Promise<rows
 }
 
 /** Until nothing changed meanwhile: of two calls at once the slower must not leave its older copy behind. */
-async function copyToTenant(ctx: ControlContext, id: string): Promise<Tenant> {
+async function copyToTenant(ctx: BothSides, id: string): Promise<Tenant> {
   let record = recordOf(await findSettled(ctx, id))
   for (;;) {
     await ctx.tenants.run(id, 'setTenantRecord', record)
@@ -76,6 +96,6 @@ function recordOf({ tenant, quotaOverrides }: rows.StoredTenant): rows.TenantRec
 }
 
 /** Suspends the executions of a tenant whose own record says that it is suspended; of any other it stops nothing. */
-async function stopWork(ctx: ControlContext, id: string): Promise<void> {
+async function stopWork(ctx: BothSides, id: string): Promise<void> {
   await ctx.tenants.run(id, 'stopWork', null)
 }

@@ -1,41 +1,58 @@
 import { nextInvoiceDue } from '#kit/billing-period.ts'
 import type { ControlContext } from '#kit/context.ts'
 import { isUniqueViolation } from '#kit/db/constraint-errors.ts'
+import { NoTenantDatabase } from '#kit/db/databases.ts'
 import { directoryOf } from '#kit/db/directory.ts'
-import { SecretNoLongerAvailable } from '#kit/http/errors.ts'
 import type { Made } from '#kit/http/idempotency.ts'
 import { makeKey } from '../../api-keys/make-key.ts'
 import type { KeyMaking } from '../../api-keys/service.ts'
 import { storedEmail } from '../../users/repository.ts'
 import type { CreateTenant, NewTenant, Tenant } from '../contract.ts'
-import { TenantSlugTaken } from '../errors.ts'
+import { TenantNotFound, TenantSlugTaken } from '../errors.ts'
 import type { Provision, Rotation } from '../operations.ts'
 import { limitsOf, type QuotaOverrides } from '../plans.ts'
 import * as rows from '../repository.ts'
+import { clearAway, isDeadCreation } from './unfinished-creation.ts'
 
 /**
- * Creates a tenant: its row in control (pending), its database, its first admin with a key; then it is active. When
- * the process dies in between, the pending row leads to nothing and gives way to the next creation with its slug.
+ * Creates a tenant: its row in control (pending), its database, its first admin with a key; then it is active. One that
+ * fails is cleared away. When the process dies in between, the pending row leads to nothing and gives way to the next
+ * creation with its slug.
  *
  * @returns the tenant, the admin and the admin's key, which is not kept
  * @throws TenantSlugTaken
  */
 export async function createTenant(ctx: ControlContext, making: KeyMaking, input: CreateTenant): Promise<NewTenant> {
-  const now = ctx.now()
   const { slug, plan, name = slug, quotas: quotaOverrides = {} } = input
   const id = ctx.newId()
   const quotas = limitsOf(plan, quotaOverrides)
-  const at = now.toISOString()
+  const at = ctx.now().toISOString()
   const tenant: Tenant = { id, name, slug, status: 'pending', plan, quotas, createdAt: at, updatedAt: at }
 
   await claimSlug(ctx, tenant, quotaOverrides)
-  const first = input.admin ? await makeAdmin(ctx, making, id, input.admin) : null
+  try {
+    return await fillIn(ctx, making, { tenant, quotaOverrides }, input.admin)
+  } catch (error) {
+    await clearAway(ctx, id).catch(() => {}) // why it failed matters more; what is left over gives way in half a minute
+    throw error
+  }
+}
+
+/** @throws TenantSlugTaken when it took so long that somebody cleared it away */
+async function fillIn(
+  ctx: ControlContext,
+  making: KeyMaking,
+  { tenant, quotaOverrides }: rows.StoredTenant,
+  wanted: CreateTenant['admin'],
+): Promise<NewTenant> {
+  const { id, slug, createdAt } = tenant
+  const first = wanted ? await makeAdmin(ctx, making, id, wanted) : null
   await ctx.tenants.create(id)
   await ctx.tenants.run(id, 'provision', { tenant, quotaOverrides, admin: first?.admin ?? null } satisfies Provision)
-  const invoice = nextInvoiceDue(now)
+  const invoice = nextInvoiceDue(new Date(createdAt))
   await directoryOf(ctx.db, id).putDueWork('invoice', invoice.period, invoice.at)
   await ctx.transaction(async (tx) => {
-    if (!(await rows.activateTenant(tx, id))) throw new TenantSlugTaken({ slug }) // it took so long that it was cleared away
+    if (!(await rows.activateTenant(tx, id))) throw new TenantSlugTaken({ slug })
     await ctx.commitWith(tx, id, first?.key)
   })
   const user = first ? { id: first.admin.user.id, email: first.admin.user.email } : null
@@ -46,12 +63,22 @@ export async function createTenant(ctx: ControlContext, making: KeyMaking, input
  * What `createTenant` answered, rendered again for the same `Idempotency-Key`; the tenant as it is now.
  *
  * @throws SecretNoLongerAvailable when the first admin's key can no longer be shown
+ * @throws TenantNotFound when it was purged meanwhile, or a purge of it stopped half-way
  */
 export async function showNewTenant(ctx: ControlContext, made: Made): Promise<NewTenant> {
   const stored = await rows.findTenant(ctx.db, made.id)
-  if (!stored) throw new SecretNoLongerAvailable() // purged meanwhile
-  const user = (await ctx.tenants.run(made.id, 'firstAdmin', null)) as NewTenant['user']
+  if (!stored) throw new TenantNotFound()
+  const user = await findFirstAdmin(ctx, made.id)
   return { tenant: stored.tenant, user, apiKey: user && (await made.secret()) }
+}
+
+async function findFirstAdmin(ctx: ControlContext, id: string): Promise<NewTenant['user']> {
+  try {
+    return (await ctx.tenants.run(id, 'firstAdmin', null)) as NewTenant['user']
+  } catch (error) {
+    if (error instanceof NoTenantDatabase) throw new TenantNotFound()
+    throw error
+  }
 }
 
 /**
@@ -74,16 +101,11 @@ export async function rotateAdminKey(
   return null
 }
 
-/** A creation takes seconds; one that is still pending after this long died, and so has its claim of an idempotency key. */
-const PENDING_LIMIT_MS = 30_000
-
 async function claimSlug(ctx: ControlContext, tenant: Tenant, overrides: QuotaOverrides): Promise<void> {
   if (await insertIfFree(ctx, tenant, overrides)) return
   const holder = await rows.findTenantBySlug(ctx.db, tenant.slug)
-  const isDead = holder?.status === 'pending' && ctx.now().getTime() - Date.parse(holder.createdAt) > PENDING_LIMIT_MS
-  if (!holder || !isDead) throw new TenantSlugTaken({ slug: tenant.slug })
-  await ctx.tenants.remove(holder.id)
-  await ctx.transaction((tx) => rows.deletePendingTenant(tx, holder.id))
+  if (!holder || !isDeadCreation(holder, ctx.now())) throw new TenantSlugTaken({ slug: tenant.slug })
+  await clearAway(ctx, holder.id)
   // Somebody else may have cleared the same dead creation away and been quicker.
   if (!(await insertIfFree(ctx, tenant, overrides))) throw new TenantSlugTaken({ slug: tenant.slug })
 }

@@ -1,19 +1,23 @@
 import type { ControlContext } from '#kit/context.ts'
 import { parseInvitationToken } from '#kit/crypto/api-key.ts'
 import { sha256Hex } from '#kit/crypto/hash.ts'
+import { seal, unseal } from '#kit/crypto/seal.ts'
 import { directoryOf, findTenantOfKey } from '#kit/db/directory.ts'
 import { makeKey } from '../../api-keys/make-key.ts'
 import type { KeyMaking } from '../../api-keys/service.ts'
 import { findTenant } from '../../tenants/repository.ts'
 import type { AcceptedInvitation, AcceptInvitation } from '../contract.ts'
 import { InvitationNotFound } from '../errors.ts'
-import type { Acceptance, Accepted } from '../operations.ts'
+import type { Acceptance, AcceptanceOutcome } from '../operations.ts'
+
+const SEALED_FOR = 'invitation'
 
 /**
  * Turns an invitation's token into an active user and that user's first key. Nobody is logged in here: the token alone
  * leads to its tenant.
  *
- * @returns the key with its secret, which is not kept
+ * @returns the key with its secret, which is kept only sealed under the token: for ten minutes the same token answers the
+ *   same, whatever name comes with it, and is worth nothing after that
  * @throws InvitationNotFound whatever the reason, so that a stranger learns nothing from it
  */
 export async function acceptInvitation(
@@ -28,13 +32,22 @@ export async function acceptInvitation(
     token: { tokenId, tokenHash: await sha256Hex(token) },
     name,
     key: hashed,
+    sealedKey: await seal(key, token, SEALED_FOR),
     at: ctx.now().toISOString(),
   }
-  const accepted = (await ctx.tenants.run(tenantId, 'acceptInvitation', acceptance)) as Accepted | null
-  await directory.removeKey(accepted ? tokenId : hashed.keyId)
-  if (!accepted) throw new InvitationNotFound()
+  const { accepted, endedTokenIds } = await ctx.tenants
+    .run(tenantId, 'acceptInvitation', acceptance)
+    .then((outcome) => outcome as AcceptanceOutcome)
+    .catch(async (error: unknown) => {
+      await directory.removeKey(hashed.keyId)
+      throw error
+    })
+  const isSpare = accepted?.apiKey.keyPrefix !== hashed.keyPrefix
+  await directory.removeKey(...endedTokenIds, ...(isSpare ? [hashed.keyId] : []))
+  const firstKey = accepted && (await unseal(accepted.sealedKey, token, SEALED_FOR))
+  if (!accepted || firstKey === null) throw new InvitationNotFound()
   const { tenant, user, apiKey } = accepted
-  return { tenant, user, apiKey: { ...apiKey, key } }
+  return { tenant, user, apiKey: { ...apiKey, key: firstKey } }
 }
 
 async function findTenantOfToken(ctx: ControlContext, token: string): Promise<{ tokenId: string; tenantId: string }> {

@@ -1,11 +1,12 @@
 import type { TenantContext } from '#kit/context.ts'
 import { lockTenant } from '#kit/db/lock-tenant.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
-import { assertRoom } from '#kit/quotas.ts'
+import { assertRoom, type TenantLimits } from '#kit/quotas.ts'
 import { hasHadKey, revokeKeysOfUser } from '../../api-keys/repository.ts'
+import { standingOf } from '../../tenants/service.ts'
 import type { UpdateOwnUser, UpdateUser, User } from '../contract.ts'
 import { LastAdmin, UserExists, UserNotFound, UserStatusConflict } from '../errors.ts'
-import { deleteInvitation, findInvitationOfUser } from '../invitations-repository.ts'
+import { withdrawInvitations } from '../invitations-repository.ts'
 import * as rows from '../repository.ts'
 import { ownId } from './read-users.ts'
 
@@ -29,13 +30,14 @@ export async function updateOwnUser(ctx: TenantContext, input: UpdateOwnUser): P
  * @throws QuotaExceeded when there is no room for a removed user
  */
 export async function updateUser(ctx: TenantContext, id: string, input: UpdateUser): Promise<User> {
-  const { user, withdrawnTokenId } = await ctx.transaction((tx) => changeUser(ctx, tx, id, input))
-  if (withdrawnTokenId !== null) await ctx.directory.removeKey(withdrawnTokenId)
+  const { user, withdrawnTokenIds } = await ctx.transaction((tx) => changeUser(ctx, tx, id, input))
+  if (withdrawnTokenIds.length > 0) await ctx.directory.removeKey(...withdrawnTokenIds)
   return user
 }
 
 /**
- * Removes a user: all keys of the user are revoked, an open invitation is withdrawn, what the user made stays.
+ * Removes a user: all keys of the user are revoked, open invitations to and by the user are withdrawn,
+ * what else the user made stays.
  * Removing twice is no error.
  *
  * @throws UserNotFound, LastAdmin
@@ -46,31 +48,31 @@ export async function deleteUser(ctx: TenantContext, id: string): Promise<void> 
 
 interface Changed {
   user: User
-  /** Of an invitation that is withdrawn: to be taken out of the index once that is committed. */
-  withdrawnTokenId: string | null
+  /** Of invitations that are withdrawn: to be taken out of the index once that is committed. */
+  withdrawnTokenIds: string[]
 }
 
 async function changeUser(ctx: TenantContext, tx: TenantDb, id: string, change: UpdateUser): Promise<Changed> {
-  await lockTenant(tx) // before anything is counted
+  const { limits } = standingOf(await lockTenant(tx)) // before anything is counted
   const before = await rows.findUser(tx, id)
   if (!before) throw new UserNotFound()
   const now = ctx.now().toISOString()
 
-  if (before.status !== 'active' && change.status === 'active') await assertRestorable(ctx, tx, before)
+  if (before.status !== 'active' && change.status === 'active') await assertRestorable(tx, before, limits)
   await assertAdminRemains(tx, before, change)
   const { status = before.status } = change
   // On the way back as well: a key that was being made while its user was removed must not come to life.
-  const withdrawnTokenId = status === before.status ? null : await shutOut(tx, id, now)
+  const withdrawnTokenIds = status === before.status ? [] : await shutOut(tx, id, now)
   const user = isChange(before, change) ? await rows.updateUser(tx, id, change, now) : before
   if (!user) throw new UserNotFound()
-  return { user, withdrawnTokenId }
+  return { user, withdrawnTokenIds }
 }
 
-async function assertRestorable(ctx: TenantContext, tx: TenantDb, user: User): Promise<void> {
+async function assertRestorable(tx: TenantDb, user: User, limits: TenantLimits): Promise<void> {
   const hasBeenActive = user.status === 'removed' && (await hasHadKey(tx, user.id))
   if (!hasBeenActive) throw new UserStatusConflict({ status: user.status })
   if (await rows.findUserByEmail(tx, user.email)) throw new UserExists({ email: user.email })
-  assertRoom(ctx.limits, 'maxUsers', await rows.countUsers(tx))
+  assertRoom(limits, 'maxUsers', await rows.countUsers(tx))
 }
 
 async function assertAdminRemains(tx: TenantDb, before: User, { role, status }: UpdateUser): Promise<void> {
@@ -79,13 +81,10 @@ async function assertAdminRemains(tx: TenantDb, before: User, { role, status }: 
   if (!remains && !(await rows.hasOtherAdmin(tx, before.id))) throw new LastAdmin()
 }
 
-/** @returns the id of the token that is worth nothing any more, if there was one */
-async function shutOut(tx: TenantDb, userId: string, now: string): Promise<string | null> {
+/** @returns the ids of the tokens that are worth nothing any more */
+async function shutOut(tx: TenantDb, userId: string, now: string): Promise<string[]> {
   await revokeKeysOfUser(tx, userId, now)
-  const invitation = await findInvitationOfUser(tx, userId)
-  if (!invitation) return null
-  await deleteInvitation(tx, invitation.tokenId)
-  return invitation.tokenId
+  return withdrawInvitations(tx, userId)
 }
 
 function isChange(before: User, { name, role, status }: UpdateUser): boolean {

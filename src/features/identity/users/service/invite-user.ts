@@ -3,15 +3,17 @@ import { generateInvitationToken } from '#kit/crypto/api-key.ts'
 import { sha256Hex } from '#kit/crypto/hash.ts'
 import { lockTenant } from '#kit/db/lock-tenant.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { SecretNoLongerAvailable } from '#kit/http/errors.ts'
 import type { Made } from '#kit/http/idempotency.ts'
-import { assertRoom } from '#kit/quotas.ts'
+import { assertRoom, type TenantLimits } from '#kit/quotas.ts'
 import { addSeconds } from '#kit/time.ts'
 import type { Mail } from '#ports/mail.ts'
 import { hasWorkingKey } from '../../api-keys/repository.ts'
+import { standingOf } from '../../tenants/service.ts'
 import type { Invitation, InviteUser, User } from '../contract.ts'
 import { MailFailed, UserExists } from '../errors.ts'
 import { writeInvitation } from '../invitation-mail.ts'
-import { findInvitationOfUser, putInvitation } from '../invitations-repository.ts'
+import { deleteEndedInvitations, findInvitation, findTokenOfUser, putInvitation } from '../invitations-repository.ts'
 import * as rows from '../repository.ts'
 import { getUser } from './read-users.ts'
 
@@ -24,6 +26,8 @@ export interface InvitationPost {
 }
 
 const VALID_SECONDS = 7 * 24 * 60 * 60
+const INVITATION_GONE =
+  'The first request with this Idempotency-Key made an invitation that has been accepted, replaced or withdrawn since.'
 
 /**
  * Invites an address for seven days. One that is invited already gets a new token, in place of the one before, and the
@@ -36,13 +40,13 @@ const VALID_SECONDS = 7 * 24 * 60 * 60
  */
 export async function inviteUser(ctx: TenantContext, post: InvitationPost, input: InviteUser): Promise<Invitation> {
   const token = await makeToken(ctx)
-  const { user, tenantName, replacedTokenId } = await ctx
+  const { id, user, tenantName, endedTokenIds } = await ctx
     .transaction((tx) => writeDown(ctx, tx, input, token, post.mail === null))
     .catch(async (error: unknown) => {
       await ctx.directory.removeKey(token.tokenId)
       throw error
     })
-  if (replacedTokenId !== null) await ctx.directory.removeKey(replacedTokenId)
+  await ctx.directory.removeKey(...endedTokenIds)
   const { expiresAt } = token
   if (!post.mail) return { user, expiresAt, isMailed: false, token: token.token }
 
@@ -51,16 +55,23 @@ export async function inviteUser(ctx: TenantContext, post: InvitationPost, input
   await post.mail.send(letter).catch(() => {
     throw new MailFailed()
   })
-  // Not before it is sent: a repeat with the same Idempotency-Key has to send what could not be sent.
-  await ctx.transaction((tx) => ctx.commitWith(tx, user.id))
+  // Not before it is sent: a repeat with the same Idempotency-Key has to send what could not be sent. When the process
+  // dies in between, the repeat invites again: a second mail with a new token, the first one's is worth nothing then.
+  await ctx.transaction((tx) => ctx.commitWith(tx, id))
   return { user, expiresAt, isMailed: true, token: null }
 }
 
-/** What `inviteUser` answered. @throws SecretNoLongerAvailable */
+/**
+ * What `inviteUser` answered, as it is now; of an invitation that was accepted, `expiresAt` tells when.
+ *
+ * @throws SecretNoLongerAvailable when the token can no longer be shown, or the invitation is not there any more: it was
+ *   replaced, withdrawn, or accepted so long ago that it was let go
+ */
 export async function showInvitation(ctx: TenantContext, post: InvitationPost, made: Made): Promise<Invitation> {
-  const user = await getUser(ctx, made.id)
-  const invitation = await findInvitationOfUser(ctx.db, user.id)
-  const expiresAt = invitation?.expiresAt ?? user.updatedAt // accepted or withdrawn since: it ended then
+  const invitation = await findInvitation(ctx.db, made.id)
+  if (!invitation) throw new SecretNoLongerAvailable(null, { message: INVITATION_GONE })
+  const { userId, endsAt: expiresAt } = invitation
+  const user = await getUser(ctx, userId)
   if (post.mail) return { user, expiresAt, isMailed: true, token: null }
   return { user, expiresAt, isMailed: false, token: await made.secret() }
 }
@@ -83,10 +94,12 @@ async function makeToken(ctx: TenantContext): Promise<Token> {
 }
 
 interface WrittenDown {
+  /** Of the invitation. */
+  id: string
   user: User
   tenantName: string
-  /** The token the address had before. */
-  replacedTokenId: string | null
+  /** Of the token the address had before, and of others that are worth nothing any more. */
+  endedTokenIds: string[]
 }
 
 async function writeDown(
@@ -96,11 +109,13 @@ async function writeDown(
   { token, tokenId, tokenHash, createdAt, expiresAt }: Token,
   isTokenShown: boolean,
 ): Promise<WrittenDown> {
-  const { name: tenantName } = await lockTenant(tx) // before anything is counted
-  const user = await putInvitedUser(ctx, tx, input, createdAt)
-  const replaced = await findInvitationOfUser(tx, user.id)
+  const tenant = await lockTenant(tx) // before anything is counted
+  const endedTokenIds = await deleteEndedInvitations(tx, createdAt)
+  const user = await putInvitedUser(ctx, tx, input, standingOf(tenant).limits, createdAt)
+  const replaced = await findTokenOfUser(tx, user.id)
+  const id = ctx.newId()
   await putInvitation(tx, {
-    id: ctx.newId(),
+    id,
     userId: user.id,
     tokenId,
     tokenHash,
@@ -108,14 +123,20 @@ async function writeDown(
     expiresAt,
     createdAt,
   })
-  if (isTokenShown) await ctx.commitWith(tx, user.id, token)
-  return { user, tenantName, replacedTokenId: replaced?.tokenId ?? null }
+  if (isTokenShown) await ctx.commitWith(tx, id, token)
+  return {
+    id,
+    user,
+    tenantName: tenant.name,
+    endedTokenIds: replaced === null ? endedTokenIds : [...endedTokenIds, replaced],
+  }
 }
 
 async function putInvitedUser(
   ctx: TenantContext,
   tx: TenantDb,
   { email, name, role }: InviteUser,
+  limits: TenantLimits,
   now: string,
 ): Promise<User> {
   const known = await rows.findUserByEmail(tx, email)
@@ -125,6 +146,6 @@ async function putInvitedUser(
   }
   const invitedAgain = known && (await rows.updateUser(tx, known.id, { name, role }, now))
   if (invitedAgain) return invitedAgain
-  assertRoom(ctx.limits, 'maxUsers', await rows.countUsers(tx))
+  assertRoom(limits, 'maxUsers', await rows.countUsers(tx))
   return rows.insertUser(tx, { id: ctx.newId(), email, name: name ?? email, role, createdAt: now }, 'invited')
 }

@@ -1,6 +1,6 @@
 import type { TenantContext } from '#kit/context.ts'
 import type { OwnTenant, UpdateOwnTenant } from './contract.ts'
-import * as rows from './own-repository.ts'
+import * as rows from './repository.ts'
 
 export function getOwnTenant(ctx: TenantContext): Promise<OwnTenant> {
   return rows.getOwnTenant(ctx.db)

@@ -1,7 +1,7 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
+import { limitsOfRow } from '../tenants/plans.ts'
+import { getTenantRecord } from '../tenants/repository.ts'
 import type { OwnTenant } from './contract.ts'
-import { limitsOfRow } from './plans.ts'
-import { getTenantRecord } from './repository.ts'
 
 /** The tenant as its own database knows it. */
 export async function getOwnTenant(db: TenantDb): Promise<OwnTenant> {
