@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
-import type { Lease } from './executions.ts'
+import type { Lease } from './execution-leases.ts'
 
 /** Takes the lease of an experiment that nobody works on. @returns false when it has ended or is somebody else's */
 export async function claimExperiment(
