@@ -183,7 +183,7 @@ export const updateTenant = defineRoute({
   method: 'patch',
   path: '/admin/tenants/{id}',
   tags,
-  summary: 'Change name, status, plan or quotas; what is left out stays',
+  summary: 'Change name, status, plan or quotas; fields that are left out stay',
   description: '`quotas` takes the place of all that was changed before.',
   request: { params: IdParam, body: { required: true, ...json(UpdateTenant, 'What to change') } },
   responses: { 200: json(Tenant, 'The tenant'), ...errors(TenantNotFound, TenantPending) },
