@@ -96,6 +96,10 @@ export function createJobs({ control, homes, tenants, desiOf, queue, experimentQ
         await finishTenantChange(work)
       }
       for (const work of await listAllDue(['experiment'], addMilliseconds(now(), -LEFT_ALONE_MS))) pushExperiment(work)
+      for (const work of await listAllDue(['accepted_invitation'], now())) {
+        if (stop.aborted) return
+        await endInvitations(work)
+      }
       for (const work of await listAllDue(['invoice'], now())) {
         if (stop.aborted) return
         await closeMonth(work)
@@ -120,6 +124,18 @@ export function createJobs({ control, homes, tenants, desiOf, queue, experimentQ
       await directoryOf(control, tenantId).removeDueWork(kind, subjectId)
     } catch (error) {
       log.error({ err: error, tenantId }, 'a change of a tenant could not be finished')
+    }
+  }
+
+  /** Never rejects: what could not be ended stays due for the next tick. */
+  async function endInvitations({ tenantId, kind, subjectId }: DueWork): Promise<void> {
+    const directory = directoryOf(control, tenantId)
+    try {
+      const ended = await tenants.run(tenantId, 'endInvitations', { at: now().toISOString() }).catch(unlessGone)
+      await directory.removeKey(...((ended as string[] | undefined) ?? []))
+      await directory.removeDueWork(kind, subjectId)
+    } catch (error) {
+      log.error({ err: error, tenantId }, 'accepted invitations could not be ended')
     }
   }
 

@@ -18,7 +18,7 @@ import {
 } from '#features/identity/tenants/operations.ts'
 import { findFirstAdmin, setTenantRecord, type TenantRecord } from '#features/identity/tenants/repository.ts'
 import { readStanding } from '#features/identity/tenants/service.ts'
-import { type Acceptance, acceptInvitation } from '#features/identity/users/operations.ts'
+import { type Acceptance, acceptInvitation, endInvitations } from '#features/identity/users/operations.ts'
 import type { TenantOperations } from '#kit/context.ts'
 import type { TenantHomes } from '#kit/db/tenant-homes.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
@@ -50,6 +50,7 @@ export function storeOperations(now: Clock): Operations {
     setTenantRecord: ({ db }, input: TenantRecord) => setTenantRecord(db, input),
     figures: ({ db }, { period }: { period: string }) => readFigures(db, period),
     acceptInvitation: ({ db }, input: Acceptance) => acceptInvitation(db, input),
+    endInvitations: ({ db }, input: { at: string }) => endInvitations(db, input),
     closeMonth: (home, input: MonthToClose) => closeMonth(home, input),
     listInvoices: (home, input: InvoiceList) => listInvoices(home, input),
     updateInvoice: (home, input: InvoiceChange) => updateInvoice(home, input),

@@ -53,8 +53,8 @@ export interface TenantContext {
   readonly commitWith: CommitWith
   /** Keeps the database open beyond the answer (a stream); returns what ends that. */
   hold(): () => void
-  /** Whether the key would still be let in: for what outlives the request. */
-  isStillLetIn(): Promise<boolean>
+  /** Whether the key is still good (neither revoked nor expired, its user not removed): for what outlives the request. */
+  isKeyStillGood(): Promise<boolean>
   transaction<T>(work: (tx: TenantDb) => Promise<T>): Promise<T>
   now(): Date
   newId(): string

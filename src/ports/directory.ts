@@ -8,4 +8,4 @@ export interface Directory {
   removeDueWork(kind: DueWorkKind, subjectId: string): Promise<void>
 }
 
-export type DueWorkKind = 'execution' | 'planning' | 'experiment' | 'invoice' | 'tenant_record'
+export type DueWorkKind = 'execution' | 'planning' | 'experiment' | 'invoice' | 'tenant_record' | 'accepted_invitation'

@@ -1,7 +1,7 @@
 import { isRefusal } from '#kit/errors.ts'
 import type { Log } from '#ports/log.ts'
 import { AgentNotFound, ProviderNotConfigured } from '../errors.ts'
-import { ModelError } from '../models/model.ts'
+import { ModelError, type ModelErrorCode } from '../models/model.ts'
 import { UnresolvedReference } from '../planner/references.ts'
 import { ToolError } from '../tools/tool.ts'
 
@@ -32,9 +32,11 @@ export function classify(error: unknown, stop: AbortSignal, log: Log): Failure {
   return { kind: 'final', code: 'internal_error', message: 'Something went wrong on our side.' }
 }
 
+const CURABLE: ReadonlySet<ModelErrorCode> = new Set(['key_refused', 'quota_exhausted', 'tokens_exhausted'])
+
 function ofModel(error: ModelError): Failure {
   const { code, message, retryAfterMs } = error
-  if (code === 'key_refused' || code === 'quota_exhausted') return { kind: 'curable', code, message }
+  if (CURABLE.has(code)) return { kind: 'curable', code, message }
   return { kind: error.isPassing ? 'passing' : 'final', code, message, retryAfterMs }
 }
 

@@ -9,7 +9,10 @@ export interface CallEstimate {
   promptCharacters: number
   /** The longest answer that is wanted; undefined: as long as the model makes it. */
   maxTokens: number | undefined
+  /** How long it may be until the call is recorded. */
   timeoutMs: number
+  /** Aborts when the call is wanted no more. */
+  signal: AbortSignal
 }
 
 /** The leave to make a call. */
@@ -48,14 +51,19 @@ export type CallOutcome =
  * @throws what `reserve` throws; no call was made then, and nothing is set aside
  */
 export async function callModel(
-  { now, metrics }: Pick<SharedParts, 'now' | 'metrics'>,
+  { now, metrics, settings }: Pick<SharedParts, 'now' | 'metrics' | 'settings'>,
   model: Model,
   request: ModelRequest,
   timeoutMs: number,
   reserve: (estimate: CallEstimate) => Promise<Admission>,
 ): Promise<CallOutcome> {
-  const promptCharacters = charactersOf(request)
-  const { reservationId, maxTokens } = await reserve({ promptCharacters, maxTokens: request.maxTokens, timeoutMs })
+  const { reservationId, maxTokens } = await reserve({
+    promptCharacters: charactersOf(request),
+    maxTokens: request.maxTokens,
+    timeoutMs: Math.max(timeoutMs, settings.stepTimeoutMs),
+    signal: request.signal,
+  })
+  const isSqueezed = maxTokens !== request.maxTokens
   const startedAt = now()
   const timeout = AbortSignal.timeout(timeoutMs)
   const record = (usage: TokenUsage | null, errorCode: ModelErrorCode | null): CallRecord => {
@@ -79,11 +87,20 @@ export async function callModel(
     if (request.signal.aborted) throw new ModelError('aborted', 'The call was stopped before it was made.', NO_USAGE)
     const signal = AbortSignal.any([request.signal, timeout])
     const answer = await model.generate({ ...request, maxTokens, signal })
+    if (isSqueezed && !answer.isComplete) throw tooFewTokens(answer.usage)
     return { ok: true, answer, call: record(answer.usage, null) }
   } catch (thrown) {
-    const error = asModelError(thrown, timeout, request.signal, timeoutMs)
+    const told = asModelError(thrown, timeout, request.signal, timeoutMs)
+    const error = isSqueezed && BLAMED_ON_LENGTH.has(told.code) ? tooFewTokens(told.usage) : told
     return { ok: false, error, call: record(error.usage, error.code) }
   }
+}
+
+/** What a model may do that is let answer with too few tokens: say nothing, or refuse to be bounded like that. */
+const BLAMED_ON_LENGTH: ReadonlySet<ModelErrorCode> = new Set(['unusable_answer', 'bad_request'])
+
+function tooFewTokens(usage: TokenUsage | null): ModelError {
+  return new ModelError('tokens_exhausted', 'The tokens that the quota leaves are too few for a whole answer.', usage)
 }
 
 function charactersOf({ instructions, messages, output }: ModelRequest): number {

@@ -43,7 +43,8 @@ export interface Model {
 /**
  * Why a call gave nothing to use.
  * - `rate_limited`, `server_error`, `cut`, `timeout`, `unusable_answer` pass: the same call may succeed later.
- * - `key_refused` and `quota_exhausted` are for a person to cure.
+ * - `key_refused`, `quota_exhausted` (the provider's account) and `tokens_exhausted` (our quota left too few for a whole
+ *   answer) are for a person to cure.
  * - `bad_request` will fail again; `aborted` is our own doing.
  */
 export type ModelErrorCode =
@@ -54,6 +55,7 @@ export type ModelErrorCode =
   | 'unusable_answer'
   | 'key_refused'
   | 'quota_exhausted'
+  | 'tokens_exhausted'
   | 'bad_request'
   | 'aborted'
 

@@ -79,7 +79,7 @@ function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, 
     directory: directoryFor(db, control, caller.tenant_id),
     commitWith: NOTHING_TO_RECORD,
     hold: home.hold,
-    async isStillLetIn() {
+    async isKeyStillGood() {
       const row = await findNamedCaller(db, caller.id)
       return row !== null && isUsable(row, now().getTime())
     },

@@ -17,21 +17,35 @@ export async function assertStorable(c: RequestContext, { request }: RouteContra
   if (path !== null) throw unstorable(path)
 }
 
-/** Where the first such text stands, `a.0.b`; null when there is none. Level by level: a body may be nested deep. */
+interface Place {
+  key: string
+  value: unknown
+  parent: Place | null
+}
+
+/**
+ * Where the first such text stands, `a.0.b`; null when there is none. Each place is looked at once and knows only its
+ * parent, with a list instead of recursion: a stranger may nest a body as deep as its size allows.
+ */
 function findUnstorable(body: unknown): string | null {
-  let level: [string, unknown][] = [['', body]]
-  while (level.length > 0) {
-    const found = level.find(
-      ([path, value]) => isUnstorable(path) || (typeof value === 'string' && isUnstorable(value)),
-    )
-    if (found) return found[0].toWellFormed().replaceAll('\0', '')
-    level = level.flatMap(([path, value]) =>
-      typeof value === 'object' && value !== null
-        ? Object.entries(value).map(([key, inner]): [string, unknown] => [path === '' ? key : `${path}.${key}`, inner])
-        : [],
-    )
+  const places: Place[] = [{ key: '', value: body, parent: null }]
+  for (let place = places.pop(); place; place = places.pop()) {
+    const { key, value } = place
+    if (isUnstorable(key) || (typeof value === 'string' && isUnstorable(value))) return pathOf(place)
+    if (typeof value !== 'object' || value === null) continue
+    for (const [inner, innerValue] of Object.entries(value)) {
+      places.push({ key: inner, value: innerValue, parent: place })
+    }
   }
   return null
+}
+
+const LONGEST_PATH = 200
+
+function pathOf(found: Place): string {
+  const keys: string[] = []
+  for (let place: Place | null = found; place?.parent; place = place.parent) keys.push(place.key)
+  return keys.toReversed().slice(0, LONGEST_PATH).join('.').toWellFormed().replaceAll('\0', '')
 }
 
 function isUnstorable(text: string): boolean {

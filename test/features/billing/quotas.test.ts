@@ -159,7 +159,7 @@ describe('maxTokensPerMonth', () => {
 
   test('when it is used up no model is called: the execution is suspended and goes on when there is more', async () => {
     const { model, api } = await withModel(() => 'done') // 120 tokens a call
-    const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 250 } })
+    const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 520 } })
 
     const suspended = await acme.runDefinition(CHAIN)
 

@@ -94,9 +94,39 @@ describe('the tokens of calls in flight', () => {
       return boundOf(model.calls[before] as ModelCall)
     }
     expect(await boundFor(free)).toBeUndefined()
-    expect(await boundFor(ample)).toBe(4_096)
+    expect(await boundFor(ample)).toBeUndefined()
     expect(await boundFor(scarce)).toBe(1_000 - 110)
     expect(await boundFor(ample, { version: '10', constraints: { maxTokens: 50 } })).toBe(50)
+  })
+
+  test('that are too few for a whole answer suspend the execution; with more it completes', async () => {
+    const { model, api } = await withModel((call) => {
+      const bound = boundOf(call)
+      const usage = { prompt_tokens: 100, completion_tokens: Math.min(900, bound ?? 900) }
+      return { text: 'as far as it goes', finishReason: bound === undefined ? 'stop' : 'length', usage }
+    })
+    const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 2_000 } })
+    const { body } = await execute(acme, planOf([{ id: '1', prompt: 'x' }]))
+
+    const cut = await acme.ended(body.id)
+    expect([cut.status, cut.suspendedReason]).toEqual(['suspended', expect.stringMatching(/^tokens_exhausted: /)])
+    expect([cut.completedTasks, cut.finalResult, model.calls.length]).toEqual([0, null, 1])
+    expect(await tokensOf(acme)).toBe(1_000)
+
+    await api.superAdmin.patch(`/admin/tenants/${acme.tenantId}`, { quotas: { maxTokensPerMonth: 1_000_000 } })
+    await acme.post(`/executions/${body.id}/resume`)
+    expect((await acme.ended(body.id)).status).toBe('completed')
+  })
+
+  test('are waited for while calls in flight will give some back', async () => {
+    const { api } = await withModel(() => ({
+      text: 'done',
+      delayMs: 300,
+      usage: { prompt_tokens: 10, completion_tokens: 10 },
+    }))
+    const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 6_000 } })
+    const parallel = planOf(Array.from({ length: 3 }, (_, i) => ({ id: `${i}`, prompt: 'x' })))
+    expect((await acme.runDefinition(parallel)).status).toBe('completed')
   })
 
   for (const [what, reply] of [
@@ -123,7 +153,12 @@ describe('the tokens of calls in flight', () => {
     const { api } = await withModel(() => 'done', { now: clock.now })
     const acme = await api.tenant('acme', { quotas: { maxTokensPerMonth: 10_000 } })
     const metering = createMetering({ newId, now: clock.now })
-    const dying = { promptCharacters: 300, maxTokens: 1_000_000, timeoutMs: 60_000 }
+    const dying = {
+      promptCharacters: 300,
+      maxTokens: 1_000_000,
+      timeoutMs: 60_000,
+      signal: AbortSignal.timeout(60_000),
+    }
     await api.api.stores.homes.use(acme.tenantId, (db) => metering.reserveModelCall(db, dying))
 
     clock.pass(179_999)

@@ -157,3 +157,11 @@ test('text that no database gives back as it was is refused, with the name of it
   const whole = { ...agent, systemPrompt: '🚀 \\u0000 \\ud800' }
   expect((await acme.post('/agents', whole)).body.systemPrompt).toBe(whole.systemPrompt)
 })
+
+test('a body that is nested as deep as it may be long is judged at once', async () => {
+  const api = await startApi()
+  const depth = 400_000
+  const body = `{"token":${'['.repeat(depth)}"\\u0041"${']'.repeat(depth)}}`
+  const { status } = await api.client(null).post('/users/invite/accept', body)
+  expect(status).toBe(400)
+})

@@ -180,3 +180,27 @@ test('an acceptance that fails leaves no key in the index, and can be tried agai
   await rename('out_of_order', 'search_words')
   expect(await outcome(accept(api, token))).toBe(201)
 })
+
+test('the sealed key and its token are gone after ten minutes, though nobody comes to that tenant any more', async () => {
+  const { api, acme, clock } = await start()
+  const token = await invite(acme, 'ada@x.test')
+  await accept(api, token)
+  const tokenId = parseInvitationToken(token)?.tokenId as string
+  const due = async () =>
+    (
+      await api.api.stores.control
+        .selectFrom('due_work')
+        .selectAll()
+        .where('kind', '=', 'accepted_invitation')
+        .execute()
+    ).length
+
+  clock.pass(TEN_MINUTES_MS - 1)
+  await api.api.tick()
+  expect([(await invitationsOf(api, acme)).length, await due()]).toEqual([1, 1])
+  clock.pass(1)
+  await api.api.tick()
+
+  expect([await invitationsOf(api, acme), await due()]).toEqual([[], 0])
+  expect(await indexed(api)).not.toContain(tokenId)
+})

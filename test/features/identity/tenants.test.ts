@@ -107,6 +107,27 @@ describe('a creation that fails', () => {
     return [...rows.flat(), ...(existsSync(folder) ? readdirSync(folder) : [])]
   }
 
+  test('so slowly that its slug was given away in the meantime makes no tenant without a database', async () => {
+    const clock = new HeldClock()
+    const api = await startApi({ overrides: { now: clock.now } })
+    const { promise: held, resolve: goOn } = Promise.withResolvers<void>()
+    const slow = create(api, ({ tenants }) => ({
+      tenants: { ...tenants, run: (...args) => tenants.run(...args).finally(() => held) },
+    }))
+    const { control } = api.api.stores
+    await expect.poll(async () => (await control.selectFrom('tenants').selectAll().execute()).length).toBe(1)
+    clock.pass(31_000)
+
+    const quick = await api.superAdmin.post('/admin/tenants', wanted)
+    goOn()
+
+    expect(quick.status).toBe(201)
+    await expect(slow).rejects.toMatchObject({ code: 'tenant_slug_taken' })
+    const { data } = (await api.superAdmin.get('/admin/tenants')).body
+    expect(data.map(({ id }: { id: string }) => id)).toEqual([quick.body.tenant.id])
+    expect((await api.client(quick.body.apiKey).get('/agents')).status).toBe(200)
+  })
+
   test.each(CASES)('%s leaves nothing behind and its slug free', async (_, wrong) => {
     const api = await startApi()
     await expect(create(api, wrong)).rejects.toThrow('the disk is full')

@@ -1,3 +1,4 @@
+import { readStanding } from '#features/identity/tenants/service.ts'
 import type { TenantContext } from '#kit/context.ts'
 import { csvRecord } from '#kit/csv.ts'
 import type { Position } from '#kit/db/page.ts'
@@ -45,7 +46,7 @@ export function exportUsage(ctx: TenantContext, query: ExportUsageQuery, streams
   return {
     async next() {
       if (cursor === null && !isFirst) return null
-      if (!(await ctx.isStillLetIn())) throw new Error('the key was revoked') // a whole body would say that this was all
+      await assertStillAllowed(ctx)
       const request = { limit: RECORDS_PER_READ, offset: 0, cursor, includeTotal: false }
       const page = await rows.listUsage(ctx.db, filter, request)
       const records = page.rows.map((row) => recordOf(rows.toUsageRecord(row, ctx.tenant.id)))
@@ -59,6 +60,12 @@ export function exportUsage(ctx: TenantContext, query: ExportUsageQuery, streams
       leave()
     },
   }
+}
+
+/** Breaks the body off: one that just ended would say that this was all. */
+async function assertStillAllowed(ctx: TenantContext): Promise<void> {
+  const { isActive } = await readStanding(ctx.db)
+  if (!isActive || !(await ctx.isKeyStillGood())) throw new Error('the key is let in no more')
 }
 
 function recordOf(record: UsageRecord): string {

@@ -6,11 +6,14 @@ import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import { TenantSuspended } from '#kit/http/errors.ts'
 import { assertRoom, type TenantLimits } from '#kit/quotas.ts'
-import type { Clock } from '#kit/time.ts'
+import { type Clock, sleep } from '#kit/time.ts'
 import { linesOf } from './lines.ts'
 import * as rows from './repository.ts'
 import { deleteReservations, sumTokensTaken } from './reservations-repository.ts'
 import { reserveTokens } from './reserve-tokens.ts'
+
+const WAIT_MS = 250
+const LONGEST_WAIT_MS = 10_000
 
 export interface MeteringParts {
   newId: () => string
@@ -54,18 +57,26 @@ export function createMetering({ newId, now }: MeteringParts): Metering {
       const limits = await limitsOfActive(db)
       if (limits.maxTokensPerMonth === null) return
       const moment = now()
-      const taken = await sumTokensTaken(db, periodOf(moment), moment.toISOString())
-      assertRoom(limits, 'maxTokensPerMonth', taken)
+      const { used, reserved } = await sumTokensTaken(db, periodOf(moment), moment.toISOString())
+      assertRoom(limits, 'maxTokensPerMonth', used + reserved)
     },
 
     async reserveModelCall(db, estimate) {
       const asAsked = { reservationId: null, maxTokens: estimate.maxTokens }
       const { maxTokensPerMonth } = await limitsOfActive(db)
       if (maxTokensPerMonth === null) return asAsked
-      return transaction(db, async (tx) => {
-        const { maxTokensPerMonth: limit } = await lockLimits(tx)
-        return limit === null ? asAsked : reserveTokens(tx, limit, estimate, now(), newId())
-      })
+      const reserve = (isPatient: boolean) =>
+        transaction(db, async (tx) => {
+          const { maxTokensPerMonth: limit } = await lockLimits(tx)
+          return limit === null ? asAsked : reserveTokens(tx, limit, { ...estimate, isPatient }, now(), newId())
+        })
+      // What calls in flight have set aside they mostly give back: worth a wait, not worth a suspension.
+      for (let waitedMs = 0; waitedMs < LONGEST_WAIT_MS; waitedMs += WAIT_MS) {
+        const admission = await reserve(true)
+        if (admission) return admission
+        await sleep(WAIT_MS, estimate.signal)
+      }
+      return (await reserve(false)) ?? asAsked
     },
 
     async record(tx, used, at) {

@@ -48,8 +48,12 @@ const takenOf = prepared<TenantTables, { period: string; now: string }, { used: 
     ]),
 )
 
-/** Tokens that were used in a month (`YYYY-MM`) or are set aside now (ISO 8601) for calls in flight. */
-export async function sumTokensTaken(db: TenantDb, period: string, now: string): Promise<number> {
+/** Tokens that were used in a month (`YYYY-MM`), and that are set aside now (ISO 8601) for calls in flight. */
+export async function sumTokensTaken(
+  db: TenantDb,
+  period: string,
+  now: string,
+): Promise<{ used: number; reserved: number }> {
   const [row] = await takenOf(db, { period, now })
-  return Number(row?.used ?? 0) + Number(row?.reserved ?? 0)
+  return { used: Number(row?.used ?? 0), reserved: Number(row?.reserved ?? 0) }
 }

@@ -7,6 +7,9 @@ import type { TenantDb, TenantTable, TenantTables } from '#kit/db/tenant-tables.
 import type { Tenant } from './contract.ts'
 import { limitsOfRow, type QuotaOverrides, readOverrides } from './plans.ts'
 
+/** A creation that did not end and is being removed; to everybody else it is as pending as before. */
+const CLEARING = 'clearing'
+
 type TenantRow = ControlTables['tenants']
 
 export async function insertTenant(db: ControlDb, tenant: Tenant, overrides: QuotaOverrides): Promise<void> {
@@ -100,7 +103,8 @@ export interface TenantFilter {
 
 export async function listTenants(db: ControlDb, filter: TenantFilter, page: PageRequest): Promise<Page<Tenant>> {
   let query = db.selectFrom('tenants').selectAll()
-  if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+  if (filter.status !== undefined)
+    query = query.where('status', 'in', filter.status === 'pending' ? ['pending', CLEARING] : [filter.status])
   if (filter.plan !== undefined) query = query.where('plan', '=', filter.plan)
   if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
@@ -121,9 +125,20 @@ export async function deleteTenant(tx: ControlDb, id: string): Promise<number | 
   return numDeletedRows === 1n ? credentials : null
 }
 
+/** @returns false when there is no such tenant, or it is no creation that did not end */
+export async function beginClearing(db: ControlDb, id: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('tenants')
+    .set({ status: CLEARING })
+    .where('id', '=', id)
+    .where('status', 'in', ['pending', CLEARING])
+    .executeTakeFirstOrThrow()
+  return numUpdatedRows === 1n
+}
+
 /** Removes a tenant that never became one, or what is left of it; of any other nothing. */
 export async function deletePendingTenant(tx: ControlDb, id: string): Promise<void> {
-  await tx.deleteFrom('tenants').where('id', '=', id).where('status', '=', 'pending').execute()
+  await tx.deleteFrom('tenants').where('id', '=', id).where('status', '=', CLEARING).execute()
   const row = await tx.selectFrom('tenants').select('id').where('id', '=', id).executeTakeFirst()
   if (!row) await deleteWhatLeadsTo(tx, id)
 }
@@ -190,7 +205,7 @@ export function toTenant(row: TenantRow): Tenant {
     id: row.id,
     name: row.name,
     slug: row.slug,
-    status: row.status as Tenant['status'],
+    status: row.status === CLEARING ? 'pending' : (row.status as Tenant['status']),
     plan: row.plan as Tenant['plan'],
     quotas: limitsOfRow(row.plan, row.quotas),
     createdAt: row.created_at,

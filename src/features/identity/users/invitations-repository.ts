@@ -3,7 +3,7 @@ import type { InvitationsTable, TenantDb } from '#kit/db/tenant-tables.ts'
 import { addSeconds } from '#kit/time.ts'
 
 /** For so long who came in may show the token again: the answer with the first key may have been lost. */
-const REPEATABLE_SECONDS = 10 * 60
+export const REPEATABLE_SECONDS = 10 * 60
 /** What one call takes along; the rest waits for the next. */
 const ENDED_AT_ONCE = 50
 

@@ -104,3 +104,8 @@ async function insertFirstKey(
   await insertKey(tx, { ...shown, keyId, hash, scopes, isBootstrap: false })
   return { ...shown, scopes: [...scopes], lastUsedAt: null, revokedAt: null }
 }
+
+/** Lets go of what was kept of invitations that were accepted ten minutes ago. @returns tokens that lead to nothing now */
+export function endInvitations(db: TenantDb, { at }: { at: string }): Promise<string[]> {
+  return deleteEndedInvitations(db, at)
+}

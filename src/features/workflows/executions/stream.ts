@@ -29,7 +29,7 @@ export async function streamEvents(
   return sse(c, {
     ...waiting,
     // A key that is revoked meanwhile is told no more, at the next event or heartbeat.
-    read: async () => ((await ctx.isStillLetIn()) ? waiting.read() : null),
+    read: async () => ((await ctx.isKeyStillGood()) ? waiting.read() : null),
     end: () => {
       waiting.end()
       letGo()

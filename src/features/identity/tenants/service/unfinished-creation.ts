@@ -12,8 +12,8 @@ export function isDeadCreation({ status, createdAt }: Tenant, now: Date): boolea
 
 /** Removes all there is of a tenant that never became one: database, files, what leads to it and its row. */
 export async function clearAway(ctx: ControlContext, id: string): Promise<void> {
-  const stored = await rows.findTenant(ctx.db, id)
-  if (stored && stored.tenant.status !== 'pending') return // it became one after all
+  // From here on it cannot become one any more, however long its creation has been at work.
+  if (!(await rows.beginClearing(ctx.db, id)) && (await rows.findTenant(ctx.db, id))) return // it became one after all
   await ctx.tenants.remove(id)
   await ctx.transaction((tx) => rows.deletePendingTenant(tx, id))
 }

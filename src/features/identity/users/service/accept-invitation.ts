@@ -3,11 +3,13 @@ import { parseInvitationToken } from '#kit/crypto/api-key.ts'
 import { sha256Hex } from '#kit/crypto/hash.ts'
 import { seal, unseal } from '#kit/crypto/seal.ts'
 import { directoryOf, findTenantOfKey } from '#kit/db/directory.ts'
+import { addSeconds } from '#kit/time.ts'
 import { makeKey } from '../../api-keys/make-key.ts'
 import type { KeyMaking } from '../../api-keys/service.ts'
 import { findTenant } from '../../tenants/repository.ts'
 import type { AcceptedInvitation, AcceptInvitation } from '../contract.ts'
 import { InvitationNotFound } from '../errors.ts'
+import { REPEATABLE_SECONDS } from '../invitations-repository.ts'
 import type { Acceptance, AcceptanceOutcome } from '../operations.ts'
 
 const SEALED_FOR = 'invitation'
@@ -35,6 +37,8 @@ export async function acceptInvitation(
     sealedKey: await seal(key, token, SEALED_FOR),
     at: ctx.now().toISOString(),
   }
+  const repeatableUntil = addSeconds(new Date(acceptance.at), REPEATABLE_SECONDS)
+  await directory.putDueWork('accepted_invitation', tokenId, repeatableUntil.toISOString()) // the sealed key must not stay
   const { accepted, endedTokenIds } = await ctx.tenants
     .run(tenantId, 'acceptInvitation', acceptance)
     .then((outcome) => outcome as AcceptanceOutcome)
