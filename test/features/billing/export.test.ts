@@ -117,6 +117,27 @@ test('what a user named like a formula is not run by a spreadsheet', async () =>
   expect(models.filter((model) => model?.startsWith('='))).toEqual([])
 })
 
+test('who reads as fast as it is written leaves everybody else their turn between any two pages', async () => {
+  const api = await startApi()
+  const acme = await api.tenant('acme')
+  await bookUsage(api, acme.tenantId, moments(1_000)) // five pages
+  const reader = (await acme.raw(EXPORT)).body?.getReader()
+  let turns = 0
+  let isOver = false
+  const takeTurns = () => {
+    turns += 1
+    if (!isOver) setImmediate(takeTurns) // what a waiting socket would need
+  }
+  setImmediate(takeTurns)
+
+  let pieces = 0
+  while (!(await reader?.read())?.done) pieces += 1
+  isOver = true
+
+  expect(pieces).toBe(5)
+  expect(turns).toBeGreaterThanOrEqual(pieces)
+})
+
 test('it is filtered as the history is', async () => {
   const api = await startApi()
   const acme = await api.tenant('acme')
