@@ -107,10 +107,8 @@ export function dagsOf(parts: DesiAgentParts) {
     async resumeClarification(id: string, answer: string, onPlanned: OnPlanned = async () => {}): Promise<Dag> {
       const dag = await this.get(id)
       if (dag.status !== 'clarification_required') throw new ClarificationNotAwaited({ status: dag.status })
-      const planner = await resolveAgent(db, dag.agentName ?? 'planner')
       // Before anything changes: the answer must be lost neither to a missing key nor to a quota.
-      await assertCanPlan([dag.params], planner)
-      await shared.metering.admitModelCall(db)
+      const planner = await this.admit(dag.agentName ?? undefined, [dag.params])
       const clarifications = [...dag.clarifications, { question: dag.clarificationQuery ?? '', answer }]
       await parts.directory.putDueWork('planning', id, nowIso())
       const isMine = await store.updateDag(

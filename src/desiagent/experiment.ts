@@ -73,7 +73,7 @@ export interface ExperimentFilter {
   createdBefore?: string | undefined
 }
 
-export function hasEnded({ status }: Trial): boolean {
+function hasEnded({ status }: Trial): boolean {
   return status !== 'pending' && status !== 'running'
 }
 

@@ -1,8 +1,9 @@
 import { addMilliseconds } from '#kit/time.ts'
 import type { NewEvent } from '../events.ts'
 import type { DesiAgentParts } from '../parts.ts'
-import { type Claimed, claimExecution, releaseLease } from '../store/execution-leases.ts'
+import { type Claimed, claimExecution } from '../store/claim-execution.ts'
 import { findExecution } from '../store/executions.ts'
+import { releaseLease } from '../store/leases.ts'
 import { listSubSteps, putBackRunning } from '../store/sub-steps.ts'
 import { suspend } from './finish.ts'
 import { LeaseLost } from './journal.ts'
@@ -29,7 +30,7 @@ export async function runExecution(parts: DesiAgentParts, executionId: string): 
     else await forgetIfOver(parts, executionId)
     // After an end the row has no lease any more; after a shutdown this lets the next process go on at once. An error
     // that nobody expected keeps the lease: the next claim then counts it like a death of the process.
-    if (isOurs) await releaseLease(parts.db, executionId, running.owner)
+    if (isOurs) await releaseLease(parts.db, 'executions', executionId, running.owner)
   } finally {
     running.end(executionId)
   }

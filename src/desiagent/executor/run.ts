@@ -2,7 +2,8 @@ import { addMilliseconds } from '#kit/time.ts'
 import type { DagParams } from '../dag.ts'
 import type { Execution } from '../execution.ts'
 import type { DesiAgentParts } from '../parts.ts'
-import { type Claimed, renewLease } from '../store/execution-leases.ts'
+import type { Claimed } from '../store/claim-execution.ts'
+import { renewLease } from '../store/leases.ts'
 import type { SubStep } from '../store/sub-steps.ts'
 import type { Failure } from './failure.ts'
 import { finish } from './finish.ts'
@@ -126,7 +127,7 @@ export class Run {
   #renew(): void {
     const { db, shared } = this.parts
     const until = addMilliseconds(shared.now(), shared.settings.leaseMs).toISOString()
-    renewLease(db, this.execution.id, shared.running.owner, until).then(
+    renewLease(db, 'executions', this.execution.id, shared.running.owner, until).then(
       (isOurs) => {
         if (!isOurs) this.#abort()
       },

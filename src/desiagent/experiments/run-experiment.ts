@@ -3,9 +3,10 @@ import { addMilliseconds } from '#kit/time.ts'
 import type { dagsOf } from '../dags.ts'
 import type { Trial } from '../experiment.ts'
 import type { DesiAgentParts } from '../parts.ts'
+import { claimExperiment } from '../store/claim-experiment.ts'
 import { findDag } from '../store/dags.ts'
-import { claimExperiment, releaseLease } from '../store/experiment-leases.ts'
 import * as store from '../store/experiments.ts'
+import { releaseLease } from '../store/leases.ts'
 import { ExperimentRun } from './run.ts'
 import { endOfLeft } from './trial-end.ts'
 
@@ -25,7 +26,7 @@ export async function runExperiment(parts: DesiAgentParts, dags: ReturnType<type
     if (await store.completeExperiment(db, id, nowIso(parts))) await directory.removeDueWork('experiment', id)
     else if (run.isRefused) await putOff(parts, id)
   } finally {
-    await releaseLease(db, id, shared.running.owner)
+    await releaseLease(db, 'experiments', id, shared.running.owner)
   }
 }
 

@@ -5,8 +5,8 @@ import type { dagsOf } from '../dags.ts'
 import type { ExperimentSummary, Trial, TrialEnd } from '../experiment.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { deleteUnusedDag, findDag } from '../store/dags.ts'
-import { renewLease } from '../store/experiment-leases.ts'
 import * as store from '../store/experiments.ts'
+import { renewLease } from '../store/leases.ts'
 import { endOf, failed, failedUnexpectedly } from './trial-end.ts'
 
 /** Trials of one experiment that are planned at once. */
@@ -105,7 +105,7 @@ export class ExperimentRun {
     const { db, shared } = this.#parts
     const { id } = this.#experiment
     const until = addMilliseconds(shared.now(), shared.settings.leaseMs).toISOString()
-    renewLease(db, id, shared.running.owner, until).then(
+    renewLease(db, 'experiments', id, shared.running.owner, until).then(
       (isOurs) => {
         this.#isLeaseLost = !isOurs
       },

@@ -71,7 +71,7 @@ export function createMetering({ newId, now }: MeteringParts): Metering {
           return limit === null ? asAsked : reserveTokens(tx, limit, { ...estimate, isPatient }, now(), newId())
         })
       // What calls in flight have set aside they mostly give back: worth a wait, not worth a suspension.
-      for (let waitedMs = 0; waitedMs < LONGEST_WAIT_MS; waitedMs += WAIT_MS) {
+      for (let waitedMs = 0; waitedMs < LONGEST_WAIT_MS && !estimate.signal.aborted; waitedMs += WAIT_MS) {
         const admission = await reserve(true)
         if (admission) return admission
         await sleep(WAIT_MS, estimate.signal)

@@ -135,6 +135,11 @@ function isAmong(keys: KeySet) {
   }
 }
 
+function isWorking(now: string) {
+  return (eb: ExpressionBuilder<TenantTables, 'api_keys'>) =>
+    eb.and([eb('revoked_at', 'is', null), eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)])])
+}
+
 export async function listKeys(db: TenantDb, keys: KeySet, page: PageRequest): Promise<Page<ShownRow>> {
   return fetchPage(db.selectFrom('api_keys').select(SHOWN).where(isAmong(keys)), page)
 }
@@ -194,8 +199,7 @@ export async function replaceKey(db: TenantDb, id: string, by: Replacement, now:
     .set({ replaced_by: by.replacedBy, expires_at: by.expiresAt, revoked_at: by.revokedAt })
     .where('id', '=', id)
     .where('replaced_by', 'is', null)
-    .where('revoked_at', 'is', null)
-    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)]))
+    .where(isWorking(now))
     .executeTakeFirstOrThrow()
   return numUpdatedRows === 1n
 }
@@ -247,8 +251,7 @@ export async function hasWorkingKey(db: TenantDb, userId: string, now: string): 
     .selectFrom('api_keys')
     .select('id')
     .where('user_id', '=', userId)
-    .where('revoked_at', 'is', null)
-    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)]))
+    .where(isWorking(now))
     .limit(1)
     .executeTakeFirst()
   return row !== undefined

@@ -4,6 +4,7 @@ import type { DagParams } from '../dag.ts'
 import type { Execution, ExecutionStatus } from '../execution.ts'
 import { type ExecutionRow, toExecution } from './executions.ts'
 import { readJson } from './json.ts'
+import { isFree, type Lease } from './leases.ts'
 
 export interface Claimed {
   execution: Execution
@@ -12,13 +13,6 @@ export interface Claimed {
   crashCount: number
   /** True when an earlier incarnation had begun it. */
   isTakeOver: boolean
-}
-
-export interface Lease {
-  owner: string
-  until: string
-  /** Every lease of anybody else is a dead one's. */
-  isSoleProcess: boolean
 }
 
 /**
@@ -46,7 +40,6 @@ async function claimIn(
   lease: Lease,
   now: string,
 ): Promise<ExecutionRow | undefined> {
-  const isFree = sql<boolean>`(lease_owner is null or lease_owner = ${lease.owner} or lease_until <= ${now} or ${lease.isSoleProcess ? 1 : 0} = 1)`
   return db
     .updateTable('executions')
     .set((eb) => ({
@@ -59,28 +52,7 @@ async function claimIn(
     }))
     .where('id', '=', id)
     .where('status', '=', status)
-    .where(isFree)
+    .where(isFree(lease, now))
     .returningAll()
     .executeTakeFirst()
-}
-
-/** @returns false when the lease is no longer ours */
-export async function renewLease(db: TenantDb, id: string, owner: string, until: string): Promise<boolean> {
-  const { numUpdatedRows } = await db
-    .updateTable('executions')
-    .set({ lease_until: until })
-    .where('id', '=', id)
-    .where('lease_owner', '=', owner)
-    .executeTakeFirstOrThrow()
-  return numUpdatedRows === 1n
-}
-
-/** Gives the lease back without an end: somebody else goes on. */
-export async function releaseLease(db: TenantDb, id: string, owner: string): Promise<void> {
-  await db
-    .updateTable('executions')
-    .set({ lease_owner: null, lease_until: null })
-    .where('id', '=', id)
-    .where('lease_owner', '=', owner)
-    .execute()
 }
