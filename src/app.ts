@@ -22,6 +22,7 @@ import { mountDags } from '#features/workflows/dags/handlers.ts'
 import { mountExecutions } from '#features/workflows/executions/handlers.ts'
 import type { EventStreams } from '#features/workflows/executions/stream.ts'
 import { mountExperiments } from '#features/workflows/experiments/handlers.ts'
+import { mountSchedules } from '#features/workflows/schedules/handlers.ts'
 import { mountTools } from '#features/workflows/tools/handlers.ts'
 import type { TenantOperations } from '#kit/context.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
@@ -30,6 +31,7 @@ import type { FrameOptions } from '#kit/http/frame.ts'
 import { guards } from '#kit/http/guard.ts'
 import type { AddressLimit, CallLimits } from '#kit/http/rate-limit.ts'
 import { createRoot, guarded } from '#kit/http/root.ts'
+import type { StreamTickets } from '#kit/stream-tickets.ts'
 import type { Clock } from '#kit/time.ts'
 import type { Assets } from '#ports/assets.ts'
 import { BASE_PATH } from './contracts.ts'
@@ -41,6 +43,7 @@ export interface AppParts {
   limits: CallLimits
   addressLimit: AddressLimit
   verifier: KeyVerifier
+  tickets: StreamTickets
   keyMaking: KeyMaking
   invitationPost: InvitationPost
   control: ControlDb
@@ -57,8 +60,7 @@ export interface AppParts {
 /** The API: every feature on one Hono application, each route behind the guard its contract asks for. */
 export function createApp(parts: AppParts): OpenAPIHono<Env> {
   const root = createRoot(parts.frame)
-  const { enterTenant, enterControl } = entrances(parts)
-  const guard = guards({ ...parts, enterTenant, enterControl })
+  const guard = guards({ ...parts, ...entrances(parts) })
   mountFeatures(guarded(root, BASE_PATH, guard), parts)
   return root
 }
@@ -75,7 +77,8 @@ function mountFeatures(app: App, parts: AppParts): void {
   mountAgents(app, withDesi)
   mountExperiments(app, withDesi) // before the DAGs: the first route that fits a path gets it, and /dags/{id} fits /dags/experiments
   mountDags(app, withDesi)
-  mountExecutions(app, withDesi, parts.streams)
+  mountExecutions(app, withDesi, parts.streams, parts.tickets)
+  mountSchedules(app, withDesi)
   mountArtifacts(app, withDesi)
   mountTools(app, withDesi)
   mountCosts(app, withDesi)

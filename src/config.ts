@@ -151,6 +151,17 @@ export const VARIABLES = {
   ),
   MAX_OPEN_TENANTS: variable(whole(1, 10_000), '200', 'Tenant databases held open at once.', 'node'),
   MAX_CONCURRENT_EXECUTIONS: variable(whole(1, 10_000), '50', 'Executions that run at once in this process.', 'node'),
+  MAX_CONCURRENT_EXECUTIONS_PER_TENANT: variable(
+    whole(1, 10_000),
+    '50',
+    'Of these, executions of one tenant. Tenants that wait are served in turn, between two sub-steps of the others.',
+    'node',
+  ),
+  MAX_STREAMS_PER_TENANT: variable(
+    whole(1, 100_000),
+    '1000',
+    'Event streams and exports of one tenant that are open at once in this process.',
+  ),
   MAX_PARALLEL_SUB_STEPS: variable(whole(1, 100), '8', 'Sub-steps of one execution that run at once.'),
   STEP_TIMEOUT_MS: variable(
     whole(100, 3_600_000),

@@ -14,6 +14,7 @@ import * as costs from '#features/workflows/costs/contract.ts'
 import * as dags from '#features/workflows/dags/contract.ts'
 import * as executions from '#features/workflows/executions/contract.ts'
 import * as experiments from '#features/workflows/experiments/contract.ts'
+import * as schedules from '#features/workflows/schedules/contract.ts'
 import * as tools from '#features/workflows/tools/contract.ts'
 import type { RouteContract } from '#kit/http/contract.ts'
 
@@ -26,6 +27,7 @@ const MODULES: Record<string, unknown>[] = [
   dags,
   experiments,
   executions,
+  schedules,
   artifacts,
   tools,
   costs,

@@ -1,38 +1,41 @@
 import type { DesiAgent } from '#desiagent/index.ts'
-import type { ClosedMonth, MonthToClose } from '#features/billing/invoices/operations.ts'
-import { TenantNotFound } from '#features/identity/tenants/errors.ts'
-import { finishChange, readStanding } from '#features/identity/tenants/service.ts'
-import { boundsOf, nextInvoiceDue } from '#kit/billing-period.ts'
-import type { TenantOperations } from '#kit/context.ts'
-import type { ControlDb } from '#kit/db/control-tables.ts'
-import { NoTenantDatabase } from '#kit/db/databases.ts'
-import { type DueWork, directoryOf, listDueWork } from '#kit/db/directory.ts'
-import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
+import { readStanding } from '#features/identity/tenants/service.ts'
+import { bringForward, claimDueWork, type DueWork, directoryOf, lookAgainAt } from '#kit/db/directory.ts'
+import type { PinnedHome } from '#kit/db/tenant-homes.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
-import { addMilliseconds, type Clock } from '#kit/time.ts'
+import { addMilliseconds } from '#kit/time.ts'
 import type { DueWorkKind } from '#ports/directory.ts'
 import type { Log } from '#ports/log.ts'
-import type { ExecutionJob, ExecutionQueue, ExperimentJob, ExperimentQueue } from '#ports/queue.ts'
+import type { ExecutionJob, ExecutionQueue, ExperimentJob, ExperimentQueue, WorkQueue } from '#ports/queue.ts'
+import { type DueWorkParts, dueWorkHandlers, type HandledKind } from './due-work.ts'
 import { TENANT_IS_SUSPENDED } from './tenant-operations.ts'
 
-export interface JobParts {
-  control: ControlDb
-  homes: TenantHomes
-  tenants: TenantOperations
-  desiOf(tenantId: string, db: TenantDb): DesiAgent
+export type HandledWork = DueWork & { kind: HandledKind }
+
+export interface JobParts extends DueWorkParts {
   queue: ExecutionQueue
   experimentQueue: ExperimentQueue
+  /** Does due work of several tenants at once, so that one's trouble is not the others'. */
+  dueWorkQueue: WorkQueue<HandledWork> & {
+    /** Resolves when all that was pushed has been done. */
+    settled(): Promise<void>
+  }
+  /** Fires schedules, which may take minutes: nothing else is to wait for them. */
+  scheduleQueue: WorkQueue<HandledWork>
+  /** No other process works on these databases: what anybody else was at when this one starts is a dead one's. */
+  isSoleProcess: boolean
+  /** Aborts when the process goes down. */
+  stopping: AbortSignal
   log: Log
-  now: Clock
 }
 
-const PAGE = 500
-/** What a process that died left half-done; all else waits for its time. */
-const RECOVERED_AT_START: readonly DueWorkKind[] = ['tenant_record', 'execution', 'planning', 'experiment']
+const AT_ONCE = 500
 const TRY_AGAIN_AFTER_MS = 1_000
-const OPEN_AGAIN_AFTER_MS = 60_000
-/** What is younger may be about to be written; what waits for a cure is looked at once a tick, not sooner. */
-const LEFT_ALONE_MS = 30_000
+/**
+ * What a process that died left half-done, in the order it is taken up in; all else waits for its time. Changes of
+ * tenants come first: what a suspended tenant left must not begin.
+ */
+const RECOVERED_AT_START: readonly DueWorkKind[] = ['tenant_record', 'planning', 'execution', 'experiment']
 
 /** What a suspended tenant's request or an earlier incarnation left behind is parked with the rest of its work. */
 async function runUnlessSuspended(desi: DesiAgent, db: TenantDb, executionId: string): Promise<void> {
@@ -41,29 +44,30 @@ async function runUnlessSuspended(desi: DesiAgent, db: TenantDb, executionId: st
   await desi.executions.run(executionId) // of one that is suspended it only forgets that it was due
 }
 
-const isChange = ({ kind }: DueWork) => kind === 'tenant_record'
-
 /** The work without a request. */
-export function createJobs({ control, homes, tenants, desiOf, queue, experimentQueue, log, now }: JobParts) {
+export function createJobs(parts: JobParts) {
+  const { control, homes, desiOf, queue, experimentQueue, dueWorkQueue, scheduleQueue, stopping, log, now } = parts
+  const handlers = dueWorkHandlers(parts)
+
   return {
-    /** Runs one execution to where it ends or rests. Never rejects: what failed unexpectedly is pushed again. */
-    async runExecution(job: ExecutionJob): Promise<void> {
-      const { tenantId, executionId } = job
+    /** Runs one execution to where it ends or rests. Never rejects: what failed unexpectedly comes up again. */
+    async runExecution({ tenantId, executionId }: ExecutionJob): Promise<void> {
+      const directory = directoryOf(control, tenantId)
       let home: PinnedHome | null = null
       try {
         home = await homes.pin(tenantId)
         if (home) await runUnlessSuspended(desiOf(tenantId, home.db), home.db, executionId)
-        else await directoryOf(control, tenantId).removeDueWork('execution', executionId)
+        else await directory.removeDueWork('execution', executionId)
       } catch (error) {
         log.error({ err: error, tenantId, executionId }, 'an execution could not be run')
         // A database that cannot be opened is not counted like a crash of the execution, so it is not asked as often.
-        setTimeout(() => queue.push(job), home ? TRY_AGAIN_AFTER_MS : OPEN_AGAIN_AFTER_MS)
+        if (home) await tryAgainSoon({ tenantId, kind: 'execution', subjectId: executionId })
       } finally {
         home?.release()
       }
     },
 
-    /** Goes on with one experiment as far as it gets now. Never rejects: what failed stays due for the next tick. */
+    /** Goes on with one experiment as far as it gets now. Never rejects: what failed comes up again. */
     async runExperiment({ tenantId, experimentId }: ExperimentJob): Promise<void> {
       try {
         const home = await homes.pin(tenantId)
@@ -74,113 +78,58 @@ export function createJobs({ control, homes, tenants, desiOf, queue, experimentQ
       }
     },
 
-    /** What an earlier incarnation left unfinished. */
-    findUnfinished: (): Promise<DueWork[]> => listAllDue(RECOVERED_AT_START, now()),
-
-    /** Goes on with it: executions and experiments run again, planning is marked as interrupted. */
-    async recover(unfinished: readonly DueWork[]): Promise<void> {
-      if (unfinished.length > 0) log.info({ found: unfinished.length }, 'recovering unfinished work')
-      const [changes, others] = [unfinished.filter(isChange), unfinished.filter((work) => !isChange(work))]
-      for (const work of changes) await finishTenantChange(work) // first: what a suspended tenant left must not begin
-      for (const work of others) {
-        if (work.kind === 'execution') queue.push({ tenantId: work.tenantId, executionId: work.subjectId })
-        else if (work.kind === 'experiment') pushExperiment(work)
-        else await interruptPlanning(work)
+    /** Does one piece of due work. Never rejects: what failed comes up again. */
+    async doDueWork(work: HandledWork): Promise<void> {
+      try {
+        await handlers[work.kind](work, directoryOf(control, work.tenantId))
+      } catch (error) {
+        log.error({ err: error, ...work }, 'due work could not be done')
       }
     },
 
-    /** Does what has become due since the last time. @param stop  ends it between two tenants */
-    async tick(stop: AbortSignal): Promise<void> {
-      for (const work of await listAllDue(['tenant_record'], addMilliseconds(now(), -LEFT_ALONE_MS))) {
-        if (stop.aborted) return
-        await finishTenantChange(work)
+    /**
+     * Takes up what an earlier incarnation left unfinished: executions and experiments are run again, planning is marked
+     * as interrupted. Only tenants that have such work are opened.
+     */
+    async recover(): Promise<void> {
+      if (parts.isSoleProcess) await bringForward(control, RECOVERED_AT_START, now())
+      let found = 0
+      for (const kind of RECOVERED_AT_START) {
+        for (let taken = await take([kind]); taken > 0; taken = await take([kind])) {
+          found += taken
+          await dueWorkQueue.settled()
+        }
       }
-      for (const work of await listAllDue(['experiment'], addMilliseconds(now(), -LEFT_ALONE_MS))) pushExperiment(work)
-      for (const work of await listAllDue(['accepted_invitation'], now())) {
-        if (stop.aborted) return
-        await endInvitations(work)
-      }
-      for (const work of await listAllDue(['invoice'], now())) {
-        if (stop.aborted) return
-        await closeMonth(work)
-      }
+      if (found > 0) log.info({ found }, 'recovered unfinished work')
     },
+
+    /** Takes what has become due and sees that it is done. Resolves when it has been taken. */
+    takeDueWork: (): Promise<number> => take(),
   }
 
-  /** All of it before any is done: what is done leaves the list, and a page behind it would begin too late. */
-  async function listAllDue(kinds: readonly DueWorkKind[], at: Date): Promise<DueWork[]> {
-    const found: DueWork[] = []
-    for (;;) {
-      const page = await listDueWork(control, kinds, at, PAGE, found.length)
-      found.push(...page)
-      if (page.length < PAGE) return found
+  /** @returns how many pieces were taken */
+  async function take(kinds?: readonly DueWorkKind[]): Promise<number> {
+    const at = now()
+    for (let taken = 0; ; ) {
+      if (stopping.aborted) return taken
+      const works = await claimDueWork(control, at, lookAgainAt(at), AT_ONCE, kinds)
+      for (const work of works) pass(work)
+      taken += works.length
+      if (works.length < AT_ONCE) return taken
     }
   }
 
-  /** Never rejects: what cannot be finished stays due for the next tick. */
-  async function finishTenantChange({ tenantId, kind, subjectId }: DueWork): Promise<void> {
-    try {
-      await finishChange({ db: control, tenants }, tenantId).catch(unlessGone)
-      await directoryOf(control, tenantId).removeDueWork(kind, subjectId)
-    } catch (error) {
-      log.error({ err: error, tenantId }, 'a change of a tenant could not be finished')
-    }
+  function pass({ tenantId, kind, subjectId }: DueWork): void {
+    if (kind === 'execution') queue.push({ tenantId, executionId: subjectId })
+    else if (kind === 'experiment') experimentQueue.push({ tenantId, experimentId: subjectId })
+    else if (kind === 'schedule') scheduleQueue.push({ tenantId, kind, subjectId })
+    else dueWorkQueue.push({ tenantId, kind, subjectId })
   }
 
-  /** Never rejects: what could not be ended stays due for the next tick. */
-  async function endInvitations({ tenantId, kind, subjectId }: DueWork): Promise<void> {
-    const directory = directoryOf(control, tenantId)
-    try {
-      const ended = await tenants.run(tenantId, 'endInvitations', { at: now().toISOString() }).catch(unlessGone)
-      await directory.removeKey(...((ended as string[] | undefined) ?? []))
-      await directory.removeDueWork(kind, subjectId)
-    } catch (error) {
-      log.error({ err: error, tenantId }, 'accepted invitations could not be ended')
-    }
+  async function tryAgainSoon({ tenantId, kind, subjectId }: DueWork): Promise<void> {
+    const at = addMilliseconds(now(), TRY_AGAIN_AFTER_MS).toISOString()
+    await directoryOf(control, tenantId)
+      .putDueWork(kind, subjectId, at)
+      .catch((error: unknown) => log.error({ err: error, tenantId, kind, subjectId }, 'it comes up later'))
   }
-
-  /** Never rejects: one tenant's trouble is not the others', and its month stays due. */
-  async function closeMonth({ tenantId, kind, subjectId: period }: DueWork): Promise<void> {
-    const directory = directoryOf(control, tenantId)
-    const next = nextInvoiceDue(new Date(boundsOf(period).end))
-    try {
-      await directory.putDueWork(kind, next.period, next.at) // first: a month without its row is never billed
-      const closed = await askToClose(tenantId, period)
-      if (closed?.again) await directory.putDueWork(kind, period, closed.again)
-      else await directory.removeDueWork(kind, period)
-      if (!closed) await directory.removeDueWork(kind, next.period)
-    } catch (error) {
-      log.error({ err: error, tenantId, period }, 'a month could not be closed')
-    }
-  }
-
-  /** Null when the tenant is gone. */
-  async function askToClose(tenantId: string, period: string): Promise<ClosedMonth | null> {
-    const input: MonthToClose = { period, at: now().toISOString() }
-    try {
-      return (await tenants.run(tenantId, 'closeMonth', input)) as ClosedMonth
-    } catch (error) {
-      if (error instanceof NoTenantDatabase) return null
-      throw error
-    }
-  }
-
-  function pushExperiment({ tenantId, subjectId }: DueWork): void {
-    experimentQueue.push({ tenantId, experimentId: subjectId })
-  }
-
-  async function interruptPlanning({ tenantId, kind, subjectId }: DueWork): Promise<void> {
-    try {
-      const home = await homes.pin(tenantId)
-      if (!home) return directoryOf(control, tenantId).removeDueWork(kind, subjectId)
-      await desiOf(tenantId, home.db).dags.interrupt(subjectId).finally(home.release)
-    } catch (error) {
-      log.error({ err: error, tenantId, dagId: subjectId }, 'a DAG could not be marked as interrupted')
-    }
-  }
-}
-
-/** A purge has taken the tenant, or its database already. */
-function unlessGone(error: unknown): void {
-  if (!(error instanceof NoTenantDatabase || error instanceof TenantNotFound)) throw error
 }

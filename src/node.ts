@@ -21,7 +21,6 @@ export async function startServer(config: Config, overrides: Overrides = {}): Pr
     // Before anybody can ask for anything: recovery must not take work of this process for a dead one's.
     await api.startWork()
     server = await listen(api.app, config.HOST, config.PORT)
-    void api.tick() // a server that is started often must not wait for its first minute each time
   } catch (error) {
     await api.drain(0)
     await api.close()

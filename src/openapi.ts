@@ -13,6 +13,10 @@ const TAGS = [
     name: 'Executions',
     description: 'Plans being carried out: their steps, their events, and how to stop and resume them.',
   },
+  {
+    name: 'Schedules',
+    description: 'When DAGs and goals are executed by themselves, and what became of each such moment.',
+  },
   { name: 'Artifacts', description: 'Files that go into an execution and come out of it.' },
   { name: 'Tools', description: 'What a sub-step may call.' },
   { name: 'Costs', description: 'What work cost, to the single call.' },
@@ -35,8 +39,15 @@ export function describeApi(): object {
     scheme: 'bearer',
     description: 'An API key: `desi_sk_live_…`, or `desi_sk_admin_…` for the super admin.',
   })
+  registry.registerComponent('securitySchemes', 'streamTicket', {
+    type: 'apiKey',
+    in: 'query',
+    name: 'ticket',
+    description: 'A ticket of `createStreamTicket`, for `EventSource` in a browser.',
+  })
   for (const contract of contracts) {
-    const { scope, home, rateClass, isIdempotent, isUnlimited, isAtRoot, ...route } = contract
+    const { scope, home, rateClass, isIdempotent, isUnlimited, isAtRoot, hasOptionalBody, takesTicket, ...route } =
+      contract
     registry.registerPath({ ...route, path: isAtRoot ? route.path : BASE_PATH + route.path } as typeof route)
   }
   return carrier.getOpenAPI31Document({

@@ -6,6 +6,7 @@ import * as administration from './0005_administration.ts'
 import * as schedulesExperiments from './0006_schedules_experiments.ts'
 import * as billing from './0007_billing.ts'
 import * as search from './0008_search.ts'
+import * as durableEngine from './0009_durable_engine.ts'
 
 export const tenantMigrations = {
   '0001_identity': identity,
@@ -16,4 +17,5 @@ export const tenantMigrations = {
   '0006_schedules_experiments': schedulesExperiments,
   '0007_billing': billing,
   '0008_search': search,
+  '0009_durable_engine': durableEngine,
 }

@@ -49,11 +49,13 @@ export interface Dag {
   planningAttempts: PlanningAttempt[]
   /** Why there is no plan. */
   error: { code: string; message: string; problems?: string[] } | null
-  /** Five fields of crontab(5); null: no schedule. */
+  /** Of its own schedule: five fields of crontab(5); null: it has none. */
   cronSchedule: string | null
   scheduleActive: boolean
-  /** IANA name. */
+  /** IANA name; UTC without a schedule. */
   timezone: string
+  /** Null without an active schedule. */
+  nextRunAt: string | null
   lastRunAt: string | null
   /** Who made it; null: a service key. */
   createdBy: string | null

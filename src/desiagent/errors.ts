@@ -81,7 +81,7 @@ export const ScheduleInvalid = defineError({
   code: 'schedule_invalid',
   kind: 'unprocessable',
   message: 'This is no schedule that can be kept.',
-  details: z.object({ field: z.enum(['cronSchedule', 'timezone', 'scheduleActive']), reason: z.string() }),
+  details: z.object({ field: z.enum(['cronSchedule', 'timezone', 'scheduleActive', 'dagId']), reason: z.string() }),
 })
 
 export const ExperimentNotFound = defineError({
@@ -99,8 +99,59 @@ export const ExecutionNotFound = defineError({
 export const ExecutionNotResumable = defineError({
   code: 'execution_not_resumable',
   kind: 'conflict',
-  message: 'Only suspended, partial and failed executions can be resumed.',
+  message: 'Only paused, suspended, partial and failed executions can be resumed.',
   details: z.object({ status: z.string() }),
+})
+
+export const ExecutionNotPausable = defineError({
+  code: 'execution_not_pausable',
+  kind: 'conflict',
+  message: 'Only executions that wait for their turn or run can be paused.',
+  details: z.object({ status: z.string() }),
+})
+
+export const SubStepNotFound = defineError({
+  code: 'sub_step_not_found',
+  kind: 'not_found',
+  message: 'There is no such sub-step.',
+})
+
+export const SubStepNotRetryable = defineError({
+  code: 'sub_step_not_retryable',
+  kind: 'conflict',
+  message: 'Only a completed or failed sub-step of an execution that rests can be retried.',
+  details: z.object({ executionStatus: z.string(), subStepStatus: z.string() }),
+})
+
+export const UnpricedModel = defineError({
+  code: 'unpriced_model',
+  kind: 'unprocessable',
+  message: 'The price of this model is not known, so maxCostUsdMicros cannot be kept.',
+  details: z.object({ provider: z.string(), model: z.string() }),
+})
+
+export const LimitReached = defineError({
+  code: 'limit_reached',
+  kind: 'unprocessable',
+  message: 'A limit of this execution leaves too little to go on.',
+  details: z.object({
+    limit: z.enum(['maxCostUsdMicros', 'maxTokens', 'maxSteps', 'maxWallMs']),
+    value: z.int(),
+    used: z.int(),
+  }),
+})
+
+export const ScheduleNotFound = defineError({
+  code: 'schedule_not_found',
+  kind: 'not_found',
+  message: 'There is no such schedule.',
+})
+
+export const TooManySchedules = defineError({
+  code: 'too_many_schedules',
+  kind: 'conflict',
+  message: 'This tenant has as many schedules as it may have.',
+  details: z.object({ limit: z.int() }),
 })
 
 export const ExecutionEnded = defineError({

@@ -27,8 +27,12 @@ export const ExecutionEvent = z.discriminatedUnion('type', [
   event('execution:task_completed', { taskId, durationMs }),
   failure('execution:task_failed', { taskId, durationMs }),
   event('execution:task_skipped', { taskId, reason: z.string() }),
+  event('execution:task_retried', { taskId }),
   event('execution:synthesis_started', {}),
+  event('execution:synthesis_progress', { message: z.string() }),
   event('execution:synthesis_completed', { durationMs }),
+  event('execution:pause_requested', {}),
+  event('execution:paused', {}),
   failure('execution:suspended', {}),
   event('execution:cancelled', {}),
   event('execution:completed', {
@@ -40,6 +44,22 @@ export const ExecutionEvent = z.discriminatedUnion('type', [
   failure('execution:failed', { completedTasks: count, failedTasks: count }),
 ])
 export type ExecutionEvent = z.infer<typeof ExecutionEvent>
+
+/**
+ * A piece of what a model is saying right now; told live, never stored, and no part of the log. Pieces of one `attempt`
+ * follow each other: `offset` is how many characters (UTF-16 code units) came before. A reader that is slow, or came late, is told all that it
+ * has not seen in one piece.
+ */
+export const ExecutionDelta = z.object({
+  type: z.literal('execution:delta'),
+  executionId: z.uuid(),
+  /** Null: the synthesis. */
+  taskId: taskId.nullable(),
+  attempt: count,
+  offset: count,
+  text: z.string(),
+})
+export type ExecutionDelta = z.infer<typeof ExecutionDelta>
 
 /** An event before the log has numbered it. */
 export type NewEvent = Unnumbered<ExecutionEvent>

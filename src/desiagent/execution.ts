@@ -1,3 +1,4 @@
+import type { ExecutionLimits, LimitsUsed } from './limits.ts'
 import type { TokenUsage } from './usage.ts'
 
 export const EXECUTION_STATUSES = [
@@ -37,6 +38,13 @@ export interface Execution {
   /** Steps and synthesis; planning is the DAG's. */
   totalUsage: TokenUsage
   costUsdMicros: number | null
+  limits: ExecutionLimits | null
+  /** Null without limits. */
+  limitsUsed: LimitsUsed | null
+  /** It pauses when the sub-steps in flight have ended; null: nobody asked. */
+  pauseRequestedAt: string | null
+  /** The schedule that began it. */
+  scheduleId: string | null
   /** The number of its newest event. */
   lastEventSeq: number
   /** Who began it; null: a service key. */
@@ -48,6 +56,7 @@ export interface Execution {
 export interface ExecutionFilter {
   status?: ExecutionStatus | undefined
   dagId?: string | undefined
+  scheduleId?: string | undefined
   /** Words of its DAG's title or goal. */
   search?: string | undefined
   /** ISO 8601; inclusive. */

@@ -3,6 +3,7 @@ import type { Page, PageRequest } from '#kit/db/page.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import { dagsOf } from './dags.ts'
 import { ExperimentNotFound } from './errors.ts'
+import { leaseEnd } from './executor/start.ts'
 import {
   type Experiment,
   type ExperimentFilter,
@@ -47,7 +48,7 @@ export function experimentsOf(parts: DesiAgentParts) {
       )
       const trials = draftTrials(input)
       const experiment = draftExperiment(shared.newId(), input, trials.length, nowIso())
-      await directory.putDueWork('experiment', experiment.id, experiment.createdAt)
+      await directory.putDueWork('experiment', experiment.id, leaseEnd(shared))
       try {
         await transaction(db, async (tx) => {
           await store.insertExperiment(tx, experiment, trials)

@@ -18,16 +18,19 @@ import { ToolNotFound } from './errors.ts'
 import { artifactsOf, executionsOf } from './executions.ts'
 import { experimentsOf } from './experiments.ts'
 import type { DesiAgentParts } from './parts.ts'
+import { schedulesOf } from './schedules.ts'
 import { describeTools, type ToolDescription } from './tools/registry.ts'
 
 export type DesiAgent = ReturnType<typeof createDesiAgent>
 
 export function createDesiAgent(parts: DesiAgentParts) {
+  const dags = dagsOf(parts)
   return {
     agents: agentsOf(parts),
-    dags: dagsOf(parts),
+    dags,
     experiments: experimentsOf(parts),
     executions: executionsOf(parts),
+    schedules: schedulesOf(parts, dags),
     artifacts: artifactsOf(parts),
     costs: costsOf(parts),
     tools: TOOLS,

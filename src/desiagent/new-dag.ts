@@ -3,7 +3,8 @@ import type { Dag, DagInput, Definition, NewDag } from './dag.ts'
 import type { DesiAgentParts } from './parts.ts'
 import type { DecomposerJob } from './planner/decomposer-job.ts'
 import { titleFromGoal } from './planner/plan-goal.ts'
-import { NO_SCHEDULE, scheduleOf } from './schedule.ts'
+import { ruleAfter } from './schedules/of-dag.ts'
+import { NO_SCHEDULE } from './schedules/schedule.ts'
 import { contentTypeOf } from './tools/content-type.ts'
 
 /** A DAG that is about to be planned. */
@@ -17,7 +18,7 @@ export function draftDag({ shared }: DesiAgentParts, id: string, input: NewDag, 
     agentName: planner.name,
     agentVersion: planner.version,
     params: { provider, model, temperature, maxTokens, seed },
-    ...scheduleOf(input, NO_SCHEDULE, shared.now()),
+    ...ruleAfter(input, NO_SCHEDULE),
     createdBy: input.createdBy ?? null,
   }
 }
@@ -51,7 +52,6 @@ function blank(id: string, now: Date) {
     planningAttempts: [],
     error: null,
     ...NO_SCHEDULE,
-    lastRunAt: null,
     createdBy: null,
     createdAt: at,
     updatedAt: at,

@@ -5,8 +5,9 @@ import type { Directory } from '#ports/directory.ts'
 import type { Log } from '#ports/log.ts'
 import type { Metrics } from '#ports/metrics.ts'
 import type { OutboundFetch } from '#ports/outbound-fetch.ts'
-import type { ExecutionQueue, ExperimentQueue } from '#ports/queue.ts'
+import type { ExecutionQueue, ExperimentQueue, Turns } from '#ports/queue.ts'
 import type { Wake } from '#ports/wake.ts'
+import type { LiveAnswers } from './executor/live-answers.ts'
 import type { RunningExecutions } from './executor/running.ts'
 import type { Metering } from './metering.ts'
 import type { Models } from './models/registry.ts'
@@ -24,8 +25,11 @@ export interface SharedParts {
   models: Models
   blobs: Blobs
   queue: ExecutionQueue
+  turns: Turns
   experimentQueue: ExperimentQueue
   wake: Wake
+  /** What models are saying now. */
+  liveAnswers: LiveAnswers
   fetch: OutboundFetch
   running: RunningExecutions
   metering: Metering
@@ -45,6 +49,7 @@ export interface EngineSettings {
   maxAttempts: number
   /** The first pause between two attempts; it doubles, with jitter. */
   retryBaseMs: number
+  /** How long work belongs to who took it, unless they renew. */
   leaseMs: number
   /** True when no other process works on these databases: a lease of anybody else is a dead one's. */
   isSoleProcess: boolean

@@ -12,7 +12,7 @@ export function localWake(): Wake {
       listeners.set(topic, known.add(listener))
       return () => {
         known.delete(listener)
-        if (known.size === 0) listeners.delete(topic)
+        if (known.size === 0 && listeners.get(topic) === known) listeners.delete(topic)
       }
     },
   }

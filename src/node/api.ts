@@ -1,7 +1,9 @@
 import { FailedSecrets } from '#features/identity/api-keys/failed-secrets.ts'
 import { KeyVerifier } from '#features/identity/api-keys/verify.ts'
+import { sharedSigningSecret } from '#kit/db/signing-keys.ts'
 import type { FrameOptions } from '#kit/http/frame.ts'
 import { AddressLimit, CallLimits } from '#kit/http/rate-limit.ts'
+import { StreamTickets } from '#kit/stream-tickets.ts'
 import { lockDataDir } from '#platform/node/data-dir-lock.ts'
 import { freeDiskBytes } from '#platform/node/free-disk.ts'
 import { addressFromSocket } from '#platform/node/http-server.ts'
@@ -17,9 +19,9 @@ import { dataDirOf, type Overrides, openStores, type Stores } from './stores.ts'
 export interface Api {
   app: ReturnType<typeof createApp>
   stores: Stores
-  /** Runs what is queued and what an earlier incarnation left unfinished. */
+  /** Takes up what an earlier incarnation left unfinished, and from then on what is queued and what becomes due. */
   startWork(): Promise<void>
-  /** Does now what has become due; the server does it every minute. */
+  /** Does now what has become due, but waits for no execution; the server does it every second. */
   tick(): Promise<void>
   /** When that was last done, epoch milliseconds; null when never yet. */
   lastTickAtMs(): number | null
@@ -42,25 +44,35 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
   })
   const stopping = new AbortController()
   const engine = createEngine(stores, overrides, stopping.signal)
-  const { queue, experimentQueue, running, jobs, ticker, fetch } = engine
+  const { queue, experimentQueue, dueWorkQueue, scheduleQueue, running, jobs, ticker, fetch } = engine
+  const dueWorkQueues = [dueWorkQueue, scheduleQueue]
   let abortLate: ReturnType<typeof setTimeout> | undefined
   return {
     app: createApp(appParts(stores, engine, stopping.signal)),
     stores,
     async startWork() {
-      const unfinished = await jobs.findUnfinished() // first: what is due later on is this process's own
+      for (const one of dueWorkQueues) one.start(jobs.doDueWork)
+      await jobs.recover()
       queue.start(jobs.runExecution)
       experimentQueue.start(jobs.runExperiment)
-      await jobs.recover(unfinished)
       ticker.start()
     },
-    tick: () => ticker.tick(),
+    async tick() {
+      const doneCount = () => dueWorkQueues.reduce((sum, one) => sum + one.doneCount, 0)
+      let before: number
+      do {
+        before = doneCount()
+        await ticker.tick()
+        for (const one of dueWorkQueues) await one.settled()
+      } while (doneCount() > before) // what was done may have left more that is due
+    },
     lastTickAtMs: () => ticker.lastTickAtMs,
     async drain(graceMs) {
       stopping.abort()
       running.drain()
       abortLate = setTimeout(() => running.stopAll(), graceMs)
-      await Promise.all([queue.stop(), experimentQueue.stop(), running.plannings(), ticker.stop()])
+      const queues = [queue, experimentQueue, ...dueWorkQueues].map((one) => one.stop())
+      await Promise.all([...queues, running.plannings(), ticker.stop()])
     },
     async close() {
       clearTimeout(abortLate)
@@ -76,11 +88,13 @@ function appParts(stores: Stores, engine: Engine, stopping: AbortSignal): AppPar
   const { tenants, desiOf, streams, metrics } = engine
   const nowMs = () => now().getTime()
   const addressLimit = new AddressLimit(config.RATE_LIMIT_ADDRESS_PER_MINUTE, nowMs)
+  const tickets = new StreamTickets(() => sharedSigningSecret(control, 'stream_ticket', now()), now)
   return {
     frame: frameOptions(stores, engine, stopping),
     limits: callLimits(config, nowMs),
     addressLimit,
-    verifier: keyVerifier(stores, addressLimit, nowMs),
+    verifier: keyVerifier(stores, addressLimit, tickets, nowMs),
+    tickets,
     keyMaking: { hasher, environment: config.API_KEY_ENV },
     invitationPost: { mail: config.mail && smtpMail(config.mail, log), linkTemplate: config.INVITE_URL ?? null },
     control,
@@ -117,6 +131,7 @@ function callLimits(config: Config, nowMs: () => number): CallLimits {
 function keyVerifier(
   { config, control, homes, hasher }: Stores,
   addressLimit: AddressLimit,
+  tickets: StreamTickets,
   nowMs: () => number,
 ): KeyVerifier {
   const failedSecrets = new FailedSecrets(nowMs)
@@ -129,6 +144,7 @@ function keyVerifier(
     environment,
     failedSecrets,
     addressLimit,
+    tickets,
     nowMs,
   })
 }

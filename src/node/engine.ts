@@ -1,7 +1,9 @@
+import { LiveAnswers } from '#desiagent/executor/live-answers.ts'
 import { RunningExecutions } from '#desiagent/executor/running.ts'
 import { createDesiAgent, type DesiAgent, type EngineSettings, type SharedParts } from '#desiagent/index.ts'
 import { Models } from '#desiagent/models/registry.ts'
 import { createMetering } from '#features/billing/usage/metering.ts'
+import { SharedLogs } from '#features/workflows/executions/shared-log.ts'
 import type { EventStreams } from '#features/workflows/executions/stream.ts'
 import type { TenantOperations } from '#kit/context.ts'
 import type { ControlDb } from '#kit/db/control-tables.ts'
@@ -10,24 +12,31 @@ import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { OpenStreams } from '#kit/http/open-streams.ts'
 import { newId } from '#kit/ids.ts'
 import { localWake } from '#kit/local-wake.ts'
-import { InProcessQueue } from '#platform/node/in-process-queue.ts'
+import { FairQueue } from '#platform/node/fair-queue.ts'
 import { guardedFetch } from '#platform/node/outbound-fetch.ts'
 import { type PromMetrics, promMetrics } from '#platform/node/prom-metrics.ts'
 import { Ticker } from '#platform/node/ticker.ts'
 import type { ExecutionJob, ExperimentJob } from '#ports/queue.ts'
 import type { Config } from '../config.ts'
-import { createJobs } from '../jobs.ts'
+import { createJobs, type HandledWork } from '../jobs.ts'
 import { engineOperations, storeOperations, tenantOperations } from '../tenant-operations.ts'
 import type { Overrides, Stores } from './stores.ts'
 
-const TICK_EVERY_MS = 60_000
+/** A schedule fires within about a second of its moment; a look that finds nothing is one indexed read. */
+const TICK_EVERY_MS = 1_000
+/** Tenants whose due work is done at once; a moment's work each. */
+const DUE_WORK_AT_ONCE = 8
+/** Firing one may take minutes, when it plans a goal: so many that those which only begin an execution need not wait. */
+const SCHEDULES_AT_ONCE = { concurrency: 200, perTenant: 16 }
 /** Each plans some trials at once: a burst of experiments must leave room for executions. */
 const EXPERIMENTS_AT_ONCE = 5
 
 /** What runs in this process, with or without a request. */
 export interface Engine {
-  queue: InProcessQueue<ExecutionJob>
-  experimentQueue: InProcessQueue<ExperimentJob>
+  queue: FairQueue<ExecutionJob>
+  experimentQueue: FairQueue<ExperimentJob>
+  dueWorkQueue: FairQueue<HandledWork>
+  scheduleQueue: FairQueue<HandledWork>
   running: RunningExecutions
   models: Models
   streams: EventStreams
@@ -42,12 +51,18 @@ export interface Engine {
 /** @param stopping  aborts when the process goes down */
 export function createEngine(stores: Stores, overrides: Overrides, stopping: AbortSignal): Engine {
   const { config, control, homes, blobs, log, now } = stores
-  const queue = new InProcessQueue<ExecutionJob>(config.MAX_CONCURRENT_EXECUTIONS)
-  const experimentQueue = new InProcessQueue<ExperimentJob>(EXPERIMENTS_AT_ONCE)
+  const queues = queuesOf(config)
+  const { queue, experimentQueue } = queues
   const running = new RunningExecutions(newId())
   const models = new Models(config.models)
   const wake = localWake()
-  const streams = { open: new OpenStreams(stopping), wake }
+  const liveAnswers = new LiveAnswers(wake)
+  const streams = {
+    open: new OpenStreams(stopping, config.MAX_STREAMS_PER_TENANT, overrides.readerLimitMs),
+    wake,
+    logs: new SharedLogs(wake),
+    liveAnswers,
+  }
   const fetch = guardedFetch({ allow: config.OUTBOUND_ALLOW })
   const metrics = promMetrics({
     modelLabel: (provider, model) => models.label(provider, model),
@@ -64,8 +79,10 @@ export function createEngine(stores: Stores, overrides: Overrides, stopping: Abo
     models,
     blobs,
     queue,
+    turns: queue,
     experimentQueue,
     wake,
+    liveAnswers,
     fetch,
     running,
     metering,
@@ -77,9 +94,34 @@ export function createEngine(stores: Stores, overrides: Overrides, stopping: Abo
   }
   const desiOf = desiAgents(control, shared)
   const tenants = tenantOperations(stores, { ...storeOperations(now), ...engineOperations(desiOf) })
-  const jobs = createJobs({ control, homes, tenants, desiOf, queue, experimentQueue, log, now })
-  const ticker = new Ticker({ work: () => jobs.tick(stopping), everyMs: TICK_EVERY_MS, now, log })
-  return { queue, experimentQueue, running, models, streams, metrics, fetch, ticker, jobs, tenants, desiOf }
+  const jobs = createJobs({
+    control,
+    homes,
+    tenants,
+    desiOf,
+    ...queues,
+    isSoleProcess: settings.isSoleProcess,
+    stopping,
+    log,
+    now,
+  })
+  const ticker = new Ticker({ work: jobs.takeDueWork, everyMs: TICK_EVERY_MS, now, log })
+  return { ...queues, running, models, streams, metrics, fetch, ticker, jobs, tenants, desiOf }
+}
+
+function queuesOf(config: Config) {
+  return {
+    queue: new FairQueue<ExecutionJob>({
+      concurrency: config.MAX_CONCURRENT_EXECUTIONS,
+      perTenant: config.MAX_CONCURRENT_EXECUTIONS_PER_TENANT,
+    }),
+    experimentQueue: new FairQueue<ExperimentJob>({
+      concurrency: EXPERIMENTS_AT_ONCE,
+      perTenant: EXPERIMENTS_AT_ONCE,
+    }),
+    dueWorkQueue: new FairQueue<HandledWork>({ concurrency: DUE_WORK_AT_ONCE, perTenant: 1 }),
+    scheduleQueue: new FairQueue<HandledWork>(SCHEDULES_AT_ONCE),
+  }
 }
 
 /** One desiAgent for each open database; closing the database lets go of it. */

@@ -20,6 +20,8 @@ export interface Overrides {
   hasher?: SecretHasher
   log?: Log
   engine?: Partial<EngineSettings>
+  /** How long a reader may take nothing before it is cut. */
+  readerLimitMs?: number
 }
 
 export interface Stores {

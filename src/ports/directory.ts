@@ -3,9 +3,20 @@ export interface Directory {
   registerKey(keyId: string): Promise<void>
   /** At most 90 at once. */
   removeKey(...keyIds: readonly string[]): Promise<void>
-  /** Notes that this tenant has something to do at `dueAt` (ISO 8601). Writing it again moves the time. */
+  /**
+   * Notes that somebody has to look at this at `dueAt` (ISO 8601), unless whoever is at it has moved the time or removed
+   * the row by then. Writing it again moves the time.
+   */
   putDueWork(kind: DueWorkKind, subjectId: string, dueAt: string): Promise<void>
   removeDueWork(kind: DueWorkKind, subjectId: string): Promise<void>
 }
 
-export type DueWorkKind = 'execution' | 'planning' | 'experiment' | 'invoice' | 'tenant_record' | 'accepted_invitation'
+export type DueWorkKind =
+  | 'execution'
+  | 'planning'
+  | 'experiment'
+  | 'schedule'
+  | 'schedule_index'
+  | 'invoice'
+  | 'tenant_record'
+  | 'accepted_invitation'

@@ -59,8 +59,17 @@ describe('every operation', () => {
   })
 
   test('asks for an API key exactly when it is not public', () => {
-    expect(Object.keys(document.components.securitySchemes)).toEqual(['apiKey'])
-    expect(wrong((o) => JSON.stringify(o.security) !== (isPublic(o) ? '[]' : '[{"apiKey":[]}]'))).toEqual([])
+    expect(Object.keys(document.components.securitySchemes)).toEqual(['apiKey', 'streamTicket'])
+    const opening = (o: Operation) =>
+      o.security.flatMap((scheme) => Object.keys(scheme)).filter((s) => s !== 'streamTicket')
+    expect(wrong((o) => opening(o).join() !== (isPublic(o) ? '' : 'apiKey'))).toEqual([])
+  })
+
+  test('takes a ticket in the place of a key only where a browser follows events', () => {
+    const taking = operations.filter(takesTicket)
+    expect(taking.map((o) => o.operationId)).toEqual(['followExecution'])
+    expect(taking.every((o) => takes(o, 'ticket'))).toBe(true)
+    expect(operations.filter((o) => takes(o, 'ticket'))).toEqual(taking)
   })
 
   test('tells the scope it needs', () => {
@@ -119,7 +128,9 @@ describe('every operation', () => {
     const withBody = operations.filter((o) => o.requestBody)
 
     expect(withBody.length).toBeGreaterThan(5)
-    expect(withBody.filter((o) => o.requestBody?.required !== true).map((o) => o.operationId)).toEqual([])
+    const optional = withBody.filter((o) => o.requestBody?.required !== true)
+    expect(optional.map((o) => o.operationId)).toEqual(['executeDag', 'resumeExecution'])
+    expect(optional.filter((o) => bodiesOf(o).some(({ required = [] }) => required.length > 0))).toEqual([])
     expect(withBody.filter((o) => !bodiesOf(o).every(refusesUnknown)).map((o) => o.operationId)).toEqual([])
   })
 
@@ -136,7 +147,8 @@ describe('every operation', () => {
 
     expect(pages.length).toBeGreaterThan(3)
     expect(takesPages.map((o) => o.operationId)).toEqual(pages.map((o) => o.operationId))
-    expect(takesPages.filter((o) => !['limit', 'offset', 'includeTotal'].every((name) => takes(o, name)))).toEqual([])
+    const lacking = takesPages.filter((o) => !['limit', 'offset', 'includeTotal'].every((name) => takes(o, name)))
+    expect(lacking.map((o) => o.operationId)).toEqual(['followExecution']) // `after` is what it has for an offset
   })
 })
 
@@ -164,6 +176,7 @@ describe('every schema', () => {
       'Error.details{}',
       'ExecuteDefinition.definition{}',
       'SubStep.result',
+      'SubStep.toolArguments{}',
       'SubStep.toolOrPromptParams{}',
       'Tool.parameters{}',
       'UpdateAgent.metadata{}',
@@ -225,6 +238,10 @@ function takes({ parameters = [] }: Operation, name: string): boolean {
   return parameters.some((parameter) => parameter.name === name)
 }
 
+function takesTicket({ security }: Operation): boolean {
+  return security.some((scheme) => 'streamTicket' in scheme)
+}
+
 function bodiesOf({ requestBody }: Operation): JsonSchema[] {
   return Object.values(requestBody?.content ?? {}).map(({ schema }) => resolved(schema))
 }
@@ -240,6 +257,7 @@ function impliedCodes(operation: Operation): string[] {
   if (!['public', 'any'].includes(operation['x-scope'])) codes.push('insufficient_scope')
   if (!isPublic(operation) && operation['x-scope'] !== 'super_admin') codes.push('tenant_suspended')
   if (operation.parameters || operation.requestBody) codes.push('validation_failed')
+  if (takesTicket(operation)) codes.push('invalid_ticket')
   if (operation.requestBody) codes.push('malformed_json', 'payload_too_large', 'unsupported_media_type')
   if (takes(operation, 'idempotency-key')) codes.push('idempotency_key_reused', 'idempotency_in_progress')
   return codes

@@ -13,8 +13,11 @@ const PAGE_FIELDS = new Set(['limit', 'offset', 'cursor', 'includeTotal'])
 const queryOf = ({ request }: RouteContract): z.core.$ZodShape =>
   request?.query instanceof z.ZodObject ? request.query.shape : {}
 
-/** Every list of the product: one that is added is looked at without anybody adding it here. */
-const lists = contracts.filter((route) => route.method === 'get' && 'limit' in queryOf(route))
+/**
+ * Every list of the product: one that is added is looked at without anybody adding it here. The log of an execution is
+ * none: it is read on by number.
+ */
+const lists = contracts.filter((route) => route.method === 'get' && 'offset' in queryOf(route))
 
 /** Those that show what belongs to one row, a hundred at most: they may be sorted. */
 const SHORT = ['/executions/{id}/artifacts']
@@ -26,6 +29,7 @@ const VALUES: Record<string, string> = {
   agentName: 'agent-7',
   model: 'gpt-5-mini',
   dagId: idOf('dag', 77),
+  scheduleId: idOf('dag', 77),
   executionId: idOf('execution', 77),
   createdFrom: '2026-01-02T00:00:00Z',
   createdBefore: '2026-01-03T00:00:00Z',
@@ -65,6 +69,7 @@ async function bigApi(): Promise<{
   const acme = api.client(key)
   const ids: Record<string, string> = {
     '/executions/{id}/artifacts': idOf('execution', 1),
+    '/schedules/{id}/occurrences': idOf('dag', 1),
     '/admin/tenants/{id}/invoices': tenantId,
   }
   return {

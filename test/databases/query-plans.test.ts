@@ -25,7 +25,7 @@ const statementsOf = (planned: Planned[], table: string) =>
 
 const PERIOD = 'createdFrom=2026-01-01T00:00:00Z&createdBefore=2099-01-01T00:00:00Z'
 
-async function useEverything(api: TestApi, acme: Client & { tenantId: string }): Promise<void> {
+async function useEverything(api: TestApi, acme: Client & { tenantId: string }, clock: MovedClock): Promise<void> {
   await acme.get('/health/ready') // finds the newest tenant
   const agent = await acme.post('/agents', { name: 'a', version: '1', systemPrompt: 'x' }, { 'idempotency-key': 'k' })
   await acme.post('/agents', { name: 'a', version: '1', systemPrompt: 'x' }, { 'idempotency-key': 'k' })
@@ -42,6 +42,7 @@ async function useEverything(api: TestApi, acme: Client & { tenantId: string }):
   await acme.post(`/dags/${vague.body.dagId}/resume-clarification`, { userResponse: 'Count the words of "a b"' })
   await acme.patch(`/dags/${execution.dagId}`, { dagTitle: 'x' })
   await useExperiments(acme)
+  const scheduleId = await useSchedules(api, acme, clock)
   const started = await acme.post(`/dags/${execution.dagId}/execute`)
   await acme.post(`/executions/${started.body.id}/cancel`)
   await acme.post(`/executions/${started.body.id}/resume`)
@@ -70,6 +71,8 @@ async function useEverything(api: TestApi, acme: Client & { tenantId: string }):
       ],
     ],
     ['/dags/scheduled', ['active=true', 'active=false']],
+    ['/schedules', ['active=true', 'active=false', `dagId=${execution.dagId}`, `active=true&dagId=${execution.dagId}`]],
+    [`/schedules/${scheduleId}/occurrences`, ['status=started', 'status=waiting']],
     ['/dags/experiments', ['status=completed', 'status=running', PERIOD, `status=completed&${PERIOD}`]],
     [
       '/executions',
@@ -200,15 +203,47 @@ async function useExperiments(acme: Client): Promise<void> {
     status = (await acme.get(`/dags/experiments/${body.id}`)).body.status
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
-  const { body: dag } = await acme.post('/dags', { goalText: 'Count the words of "a b"', cronSchedule: '@daily' })
+}
+
+/** Lets schedules of a DAG and of a goal come up, and be held up, in an API whose clock is moved by hand. */
+async function useSchedules(api: TestApi, acme: Client & { tenantId: string }, clock: MovedClock): Promise<string> {
+  const goal = { goalText: 'Count the words of "a b"' }
+  const { body: dag } = await acme.post('/dags', { ...goal, cronSchedule: '@daily' })
   await acme.patch(`/dags/${dag.dagId}`, { scheduleActive: false })
+  const minutely = { cronSchedule: '* * * * *', missedRunPolicy: 'all' }
+  const ids: string[] = []
+  for (const overlapPolicy of ['skip', 'enqueue', 'cancel_previous']) {
+    for (const what of [{ goal }, { dagId: dag.dagId }]) {
+      ids.push((await acme.post('/schedules', { ...what, ...minutely, overlapPolicy })).body.id)
+    }
+  }
+  for (let minutes = 0; minutes < 3; minutes += 1) {
+    clock.aheadMs += 3 * 60_000
+    await api.api.tick()
+  }
+  for (const id of ids.slice(0, -1)) {
+    await acme.patch(`/schedules/${id}`, { cronSchedule: '@daily', scheduleActive: false })
+    expect((await acme.get(`/schedules/${id}/next-runs`)).status).toBe(200)
+    expect((await acme.delete(`/schedules/${id}`)).status).toBe(204)
+  }
+  const { control } = api.api.stores
+  const due = { tenant_id: acme.tenantId, kind: 'schedule_index', subject_id: acme.tenantId, due_at: '2026' }
+  await control.insertInto('due_work').values(due).execute()
+  await api.api.tick()
+  return ids.at(-1) as string
+}
+
+/** How far the clock of the API is ahead of ours. */
+interface MovedClock {
+  aheadMs: number
 }
 
 async function usedApi(): Promise<void> {
-  const first = await startApi()
+  const clock: MovedClock = { aheadMs: 0 }
+  const first = await startApi({ overrides: { now: () => new Date(Date.now() + clock.aheadMs) } })
   const acme = await first.tenant('acme')
   await first.tenant('globex')
-  await useEverything(first, acme)
+  await useEverything(first, acme, clock)
   await first.close()
   await startApi({ dataDir: first.dataDir }) // looks for what is unfinished
 }

@@ -27,8 +27,8 @@ function fill(file: string): void {
   const at = "strftime('%Y-%m-%dT%H:%M:%fZ', '2026-01-01', '+' || n || ' seconds')"
   db.exec(`
     ${each} insert into dags (id, title, status, goal_text, agent_version, params, clarifications, planning_attempts,
-        schedule_active, timezone, created_at, updated_at)
-      select ${id('/dags')}, 'x', 'success', 'x', '1', '{}', '[]', '[]', 0, 'UTC', ${at}, ${at} from row;
+        created_at, updated_at)
+      select ${id('/dags')}, 'x', 'success', 'x', '1', '{}', '[]', '[]', ${at}, ${at} from row;
     ${each} insert into executions (id, dag_id, dag_title, original_request, primary_intent, synthesis_plan, params,
         status, total_tasks, completed_tasks, failed_tasks, waiting_tasks, skipped_tasks, retry_count, last_event_seq,
         crash_count, prompt_tokens, completion_tokens, cached_tokens, cost_usd_micros, unpriced_calls,

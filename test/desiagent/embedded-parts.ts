@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { seedAgents } from '#desiagent/agents.ts'
+import { LiveAnswers } from '#desiagent/executor/live-answers.ts'
 import { RunningExecutions } from '#desiagent/executor/running.ts'
 import { type DesiAgentParts, NO_METERING } from '#desiagent/index.ts'
 import { Models } from '#desiagent/models/registry.ts'
@@ -24,6 +25,7 @@ export async function embeddedParts(): Promise<DesiAgentParts> {
   const db = openSqlite<TenantTables>(betterSqliteBackend(':memory:', 'NORMAL'))
   await migrate(db as never, tenantMigrations)
   const now = () => new Date()
+  const wake = localWake()
   await seedAgents(db, newId, now())
   const folder = mkdtempSync(join(tmpdir(), 'desi-embedded-'))
   onTestFinished(async () => {
@@ -38,8 +40,10 @@ export async function embeddedParts(): Promise<DesiAgentParts> {
       models: new Models({ defaultProvider: 'offline', providers: {} }),
       blobs: diskBlobs(folder),
       queue: { push() {} },
+      turns: { isPlaceWanted: () => false },
       experimentQueue: { push() {} },
-      wake: localWake(),
+      wake,
+      liveAnswers: new LiveAnswers(wake),
       fetch: () => Promise.reject(new Error('no network here')),
       running: new RunningExecutions(newId()),
       metering: NO_METERING,

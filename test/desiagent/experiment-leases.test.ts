@@ -1,35 +1,13 @@
 import { expect, test } from 'vitest'
-import { RunningExecutions } from '#desiagent/executor/running.ts'
-import { createDesiAgent, type DesiAgent, type DesiAgentParts } from '#desiagent/index.ts'
-import { Models } from '#desiagent/models/registry.ts'
-import { type ModelCall, openAiServer, type Reply } from '#test/support/openai-server.ts'
+import type { DesiAgent } from '#desiagent/index.ts'
+import { claimDueWork } from '#kit/db/directory.ts'
+import type { ModelCall } from '#test/support/openai-server.ts'
 import { planOf } from '#test/support/plans.ts'
-import { embeddedParts } from './embedded-parts.ts'
+import { processes } from './processes.ts'
 
 const GOOD = JSON.stringify(planOf([{ id: '001' }], { title: 'Good' }))
 
-/** Processes that share a database, each with a desiAgent and a key of its own; the model answers each when told to. */
-async function processes(count: number, leaseMs = 30_000) {
-  const gates = Array.from({ length: count }, () => Promise.withResolvers<void>())
-  const model = await openAiServer(async ({ authorization }): Promise<Reply> => {
-    await gates[Number(authorization?.at(-1))]?.promise
-    return GOOD
-  })
-  const parts = await embeddedParts()
-  const modelsOf = (n: number) =>
-    new Models({ defaultProvider: 'openai', providers: { openai: { apiKey: `sk-${n}`, baseUrl: model.url } } })
-  const settings = { ...parts.shared.settings, leaseMs, isSoleProcess: false }
-  const clock = { aheadMs: 0 }
-  const now = () => new Date(Date.now() + clock.aheadMs)
-  const one = (n: number): DesiAgentParts => ({
-    ...parts,
-    shared: { ...parts.shared, models: modelsOf(n), settings, now, running: new RunningExecutions(`process ${n}`) },
-  })
-  const letGo = (n?: number) => {
-    for (const gate of n === undefined ? gates : gates.slice(n, n + 1)) gate.resolve()
-  }
-  return { model, clock, letGo, desis: Array.from({ length: count }, (_, n) => createDesiAgent(one(n))) }
-}
+const answer = (_: ModelCall, isLetGo?: true) => (isLetGo ? GOOD : null)
 
 async function experimentOf(desi: DesiAgent, trials: number): Promise<string> {
   const temperatures = Array.from({ length: trials }, (_, index) => index / 10)
@@ -41,7 +19,7 @@ const statusesOf = async (desi: DesiAgent, id: string) =>
   (await desi.experiments.get(id)).trials.map(({ status }) => status)
 
 test('of two processes that take the same experiment at once one runs it', async () => {
-  const { model, letGo, desis } = await processes(2)
+  const { model, letGo, desis } = await processes(2, { answer })
   const [a, b] = desis as [DesiAgent, DesiAgent]
   const id = await experimentOf(a, 6)
 
@@ -57,7 +35,7 @@ test('of two processes that take the same experiment at once one runs it', async
 })
 
 test('taking an experiment twice in one process is harmless', async () => {
-  const { model, letGo, desis } = await processes(1)
+  const { model, letGo, desis } = await processes(1, { answer })
   const [desi] = desis as [DesiAgent]
   const id = await experimentOf(desi, 6)
 
@@ -72,13 +50,14 @@ test('taking an experiment twice in one process is harmless', async () => {
 })
 
 test('who goes on working keeps the lease, however long it takes', async () => {
-  const { letGo, desis, model } = await processes(2, 150)
+  const { letGo, desis, model, control, now } = await processes(2, { leaseMs: 600, answer })
   const [a, b] = desis as [DesiAgent, DesiAgent]
   const id = await experimentOf(a, 2)
 
   const run = a.experiments.run(id)
   await expect.poll(() => model.calls.length).toBe(2)
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  expect(await claimDueWork(control, now(), '9999', 10)).toEqual([]) // nobody would look at it, nor at its trials
   await b.experiments.run(id)
   letGo()
   await run
@@ -87,7 +66,7 @@ test('who goes on working keeps the lease, however long it takes', async () => {
 })
 
 test('when its lease has run out another process goes on, and whoever had it begins and changes nothing any more', async () => {
-  const { model, clock, letGo, desis } = await processes(2)
+  const { model, clock, letGo, desis } = await processes(2, { answer })
   const [a, b] = desis as [DesiAgent, DesiAgent]
   const id = await experimentOf(a, 9)
   const first = a.experiments.run(id)

@@ -18,7 +18,7 @@ import {
 import { UnsupportedModelVersionError } from 'ai'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { aiSdkModel } from '#desiagent/models/ai-sdk-model.ts'
-import type { ModelError } from '#desiagent/models/model.ts'
+import type { ModelError, ModelRequest } from '#desiagent/models/model.ts'
 import { Models } from '#desiagent/models/registry.ts'
 import { NO_USAGE } from '#desiagent/usage.ts'
 
@@ -31,7 +31,9 @@ const REQUEST = {
   signal: new AbortController().signal,
 }
 
-/** What a call comes to when the AI SDK throws this. */
+const STREAMED = { ...REQUEST, onText: () => {} }
+
+/** What a call comes to when the AI SDK throws this, whether or not it is made as a stream. */
 async function failureOf(thrown: unknown): Promise<ModelError> {
   const model: LanguageModelV4 = {
     specificationVersion: 'v4',
@@ -42,12 +44,16 @@ async function failureOf(thrown: unknown): Promise<ModelError> {
     doStream: () => Promise.reject(thrown),
   }
   const identity = { provider: 'x', id: 'x', cost: () => 1, priceVersion: 'v1' }
-  return aiSdkModel(model, identity)
-    .generate(REQUEST)
-    .then(
-      () => expect.fail('it answered'),
-      (error: ModelError) => error,
-    )
+  const failure = (request: ModelRequest) =>
+    aiSdkModel(model, identity)
+      .generate(request)
+      .then(
+        () => expect.fail('it answered'),
+        (error: ModelError) => error,
+      )
+  const whole = await failure(REQUEST)
+  expect(await failure(STREAMED)).toEqual(whole)
+  return whole
 }
 
 const withCode = (code: string) => Object.assign(new Error('x'), { code })
@@ -107,7 +113,10 @@ describe('an error of no SDK', () => {
   })
 })
 
-describe('over a real connection', () => {
+describe.each([
+  ['whole', REQUEST],
+  ['as a stream', STREAMED],
+])('over a real connection, asked for %s', (_, request) => {
   async function asked(answer: (response: ServerResponse) => void, more: object = {}) {
     let calls = 0
     const server = createServer((_, response) => {
@@ -123,7 +132,7 @@ describe('over a real connection', () => {
     const models = new Models({ defaultProvider: 'openai', providers: { openai: { apiKey: 'x', baseUrl } } })
     const failure = await models
       .resolve()
-      .generate({ ...REQUEST, ...more })
+      .generate({ ...request, ...more })
       .then(
         () => expect.fail('it answered'),
         (error: ModelError) => error,
@@ -142,7 +151,7 @@ describe('over a real connection', () => {
   })
 
   test('an answer in another shape is unusable', async () => {
-    for (const text of ['<html>', '{"hello":"world"}']) {
+    for (const text of ['<html>', '{"hello":"world"}', '[]', 'null', '']) {
       const { failure } = await asked((response) =>
         response.writeHead(200, { 'content-type': 'application/json' }).end(text),
       )
@@ -151,8 +160,10 @@ describe('over a real connection', () => {
   })
 
   test('a setting that no model takes is refused before anything is sent', async () => {
-    const { failure, calls } = await asked((response) => response.end(), { maxTokens: 0.5 })
-    expect(failure).toMatchObject({ code: 'bad_request', usage: NO_USAGE })
-    expect(calls).toBe(0)
+    for (const more of [{ maxTokens: 0.5 }, { maxTokens: 0 }, { seed: 0.5 }, { messages: [] }]) {
+      const { failure, calls } = await asked((response) => response.end(), more)
+      expect(failure).toMatchObject({ code: 'bad_request', usage: NO_USAGE })
+      expect(calls).toBe(0)
+    }
   })
 })

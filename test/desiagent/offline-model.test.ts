@@ -498,6 +498,18 @@ describe('as a language model', () => {
     expect(parts.at(-1)).toEqual({ type: 'finish', usage: whole.usage, finishReason: { unified: 'stop', raw: 'stop' } })
   })
 
+  test.each([
+    ['a sentence', 'Bees 🐝 dance in the sun, and they sing all day.', 3, 20],
+    ['long', 'Bees 🐝 dance.\n\n  They sing. '.repeat(5_000), 100, 210],
+    ['one long word', '🐝'.repeat(5_000), 2, 10],
+  ])('streams an answer in pieces that end where words do: %s', async (_, material, atLeast, atMost) => {
+    const { stream } = await model.doStream(call('answer', [`Combine this text: ${material}`]))
+    const pieces = (await collect(stream)).flatMap((part) => (part.type === 'text-delta' ? [part.delta] : []))
+    expect(pieces.length).toBeGreaterThanOrEqual(atLeast)
+    expect(pieces.length).toBeLessThanOrEqual(atMost)
+    for (const piece of pieces.slice(0, -1)) expect(piece).toMatch(/\S\s+$/)
+  })
+
   test('counts what it was given and what it gave', async () => {
     const { usage } = await model.doGenerate(call('answer', ['abcd']))
     expect(usage.inputTokens).toEqual({ total: 6, noCache: 6, cacheRead: 0, cacheWrite: 0 })

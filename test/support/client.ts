@@ -41,7 +41,7 @@ export class Client {
     const type: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' }
     const response = await this.raw(`/api/v2${path}`, { method, ...json, headers: { ...type, ...headers } })
     const text = await response.text()
-    assertAsDocumented(method, path, response.status, parsed(text))
+    assertAsDocumented(method, path, response, parsed(text))
     return { status: response.status, body: parsed(text) as T, headers: response.headers }
   }
 
@@ -54,9 +54,14 @@ export class Client {
   }
 
   /** Follows an execution's stream to its end, or until it has told `most` events; then it hangs up. */
-  async events(executionId: string, lastEventId?: number, most = Number.POSITIVE_INFINITY): Promise<StreamedEvent[]> {
+  async events(
+    executionId: string,
+    lastEventId?: number,
+    most = Number.POSITIVE_INFINITY,
+    query = '',
+  ): Promise<StreamedEvent[]> {
     const headers: Record<string, string> = lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) }
-    const response = await this.raw(`/api/v2/executions/${executionId}/events`, { headers })
+    const response = await this.raw(`/api/v2/executions/${executionId}/events${query}`, { headers })
     if (response.status === 204) return []
     if (response.status !== 200) throw new Error(`events: ${response.status} ${await response.text()}`)
     const events: StreamedEvent[] = []

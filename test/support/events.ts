@@ -2,6 +2,7 @@
 type Data = any
 
 export interface StreamedEvent {
+  /** 0: it had none, as deltas. */
   id: number
   event: string
   data: Data
@@ -18,7 +19,14 @@ export async function* readEvents(response: Response): AsyncGenerator<StreamedEv
       const fields = Object.fromEntries(
         block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
       )
-      if (fields.event) yield { id: Number(fields.id), event: fields.event, data: JSON.parse(fields.data ?? 'null') }
+      if (fields.event)
+        yield { id: Number(fields.id ?? 0), event: fields.event, data: JSON.parse(fields.data ?? 'null') }
     }
   }
+}
+
+/** @param into  gets each event as it comes */
+export async function allEvents(response: Response, into: StreamedEvent[] = []): Promise<StreamedEvent[]> {
+  for await (const event of readEvents(response)) into.push(event)
+  return into
 }

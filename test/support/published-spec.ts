@@ -80,8 +80,9 @@ function schemasOf({ operationId, parameters = [], requestBody, responses }: Ope
 }
 
 function withInner({ at, schema }: Place): Place[] {
+  const shapes = (schema.allOf ?? []).filter((part) => !saysOnly(part, 'description')) // a word beside a $ref
   const inner: Place[] = [
-    ...[...(schema.allOf ?? []), ...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].map((s) => ({ at, schema: s })),
+    ...[...shapes, ...(schema.anyOf ?? []), ...(schema.oneOf ?? [])].map((s) => ({ at, schema: s })),
     ...Object.entries(schema.properties ?? {}).map(([name, s]) => ({ at: `${at}.${name}`, schema: s })),
     ...(schema.items ? [{ at: `${at}[]`, schema: schema.items }] : []),
     ...(typeof schema.additionalProperties === 'object'
@@ -89,6 +90,10 @@ function withInner({ at, schema }: Place): Place[] {
       : []),
   ]
   return [{ at, schema }, ...inner.flatMap(withInner)]
+}
+
+function saysOnly(schema: JsonSchema, keyword: string): boolean {
+  return Object.keys(schema).join() === keyword
 }
 
 /**

@@ -1,15 +1,14 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { type BootstrapKeys, bootstrapIn, spawnServer } from './server-child.ts'
 
 interface Written {
   text: string
 }
-
-const ROOT = new URL('../..', import.meta.url).pathname
 
 /** A real server process over a data folder, so that it can really be killed. */
 export class ServerProcess {
@@ -71,22 +70,15 @@ export class ServerProcess {
 }
 
 /** A data folder with one tenant, removed when the test ends. */
-export function bootstrapDataDir(): { dataDir: string; apiKey: string; superAdminKey: string } {
+export function bootstrapDataDir(): BootstrapKeys & { dataDir: string } {
   const dataDir = mkdtempSync(join(tmpdir(), 'desi-process-'))
   onTestFinished(() => rmSync(dataDir, { recursive: true, force: true }))
-  const args = ['src/cli.ts', 'bootstrap', '--tenant', 'acme', '--admin-email', 'admin@acme.test', '--json']
-  const { stdout } = spawnSync(process.execPath, args, { cwd: ROOT, env: environment(dataDir, {}), encoding: 'utf8' })
-  const { apiKey, superAdminKey } = JSON.parse(stdout)
-  return { dataDir, apiKey, superAdminKey }
+  return { dataDir, ...bootstrapIn(dataDir) }
 }
 
 /** Starts the server and waits until it listens; it is killed when the test ends. */
 export async function startServerProcess(dataDir: string, env: Record<string, string> = {}): Promise<ServerProcess> {
-  const child = spawn(process.execPath, ['src/node.ts'], {
-    cwd: ROOT,
-    env: environment(dataDir, env),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawnServer(dataDir, env, ['ignore', 'pipe', 'pipe'])
   const written = { text: '' }
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (chunk) => {
@@ -97,18 +89,6 @@ export async function startServerProcess(dataDir: string, env: Record<string, st
   const server = new ServerProcess(url, child, written)
   onTestFinished(() => server.kill())
   return server
-}
-
-function environment(dataDir: string, env: Record<string, string>): NodeJS.ProcessEnv {
-  return {
-    PATH: process.env.PATH,
-    HOME: dataDir,
-    DESI_DATA_DIR: dataDir,
-    PORT: '0',
-    NODE_ENV: 'test',
-    API_KEY_BCRYPT_COST: '4',
-    ...env,
-  }
 }
 
 function listeningUrl(child: ChildProcess, written: Written): Promise<string> {

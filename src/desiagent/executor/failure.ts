@@ -1,6 +1,6 @@
-import { isRefusal } from '#kit/errors.ts'
+import { isRefusal, type ProductError } from '#kit/errors.ts'
 import type { Log } from '#ports/log.ts'
-import { AgentNotFound, ProviderNotConfigured } from '../errors.ts'
+import { AgentNotFound, LimitReached, ProviderNotConfigured, UnpricedModel } from '../errors.ts'
 import { ModelError, type ModelErrorCode } from '../models/model.ts'
 import { UnresolvedReference } from '../planner/references.ts'
 import { ToolError } from '../tools/tool.ts'
@@ -23,8 +23,7 @@ export function classify(error: unknown, stop: AbortSignal, log: Log): Failure {
   if (stop.aborted) return { kind: 'stopped', code: 'stopped', message: 'The execution was stopped.' }
   if (error instanceof ModelError) return ofModel(error)
   if (error instanceof ToolError) return ofTool(error)
-  if (error instanceof ProviderNotConfigured || isRefusal(error))
-    return { kind: 'curable', code: error.code, message: error.message }
+  if (isCurable(error)) return { kind: 'curable', code: error.code, message: error.message }
   if (error instanceof AgentNotFound) return { kind: 'final', code: error.code, message: error.message }
   if (error instanceof UnresolvedReference)
     return { kind: 'final', code: 'unresolved_reference', message: error.message }
@@ -32,7 +31,17 @@ export function classify(error: unknown, stop: AbortSignal, log: Log): Failure {
   return { kind: 'final', code: 'internal_error', message: 'Something went wrong on our side.' }
 }
 
-const CURABLE: ReadonlySet<ModelErrorCode> = new Set(['key_refused', 'quota_exhausted', 'tokens_exhausted'])
+function isCurable(error: unknown): error is ProductError {
+  const isOurs = [ProviderNotConfigured, LimitReached, UnpricedModel].some((kind) => error instanceof kind)
+  return isOurs || isRefusal(error)
+}
+
+const CURABLE: ReadonlySet<ModelErrorCode> = new Set([
+  'key_refused',
+  'quota_exhausted',
+  'tokens_exhausted',
+  'limit_reached',
+])
 
 function ofModel(error: ModelError): Failure {
   const { code, message, retryAfterMs } = error

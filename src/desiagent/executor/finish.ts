@@ -1,10 +1,13 @@
 import { resolveAgent } from '../agents.ts'
 import type { NewEvent } from '../events.ts'
+import type { Execution } from '../execution.ts'
 import { synthesisMessage } from '../messages.ts'
-import { type CallEstimate, type CallRecord, callModel } from '../models/call.ts'
+import { type CallRecord, callModel } from '../models/call.ts'
 import type { ModelRequest } from '../models/model.ts'
+import type { DesiAgentParts } from '../parts.ts'
 import type { SubStep } from '../store/sub-steps.ts'
 import { attempt } from './attempts.ts'
+import { forgetDueRow } from './due-row.ts'
 import type { Failure } from './failure.ts'
 import type { Run } from './run.ts'
 import { ledger } from './run-step.ts'
@@ -19,17 +22,25 @@ export async function finish(run: Run, cure: Failure | null): Promise<void> {
   else await synthesise(run)
 }
 
+/** Of an execution that comes to rest: whoever wanted it to pause has what they wanted. */
+const RELEASED = { isLeaseReleased: true, isPauseTakenBack: true }
+
 async function synthesise(run: Run): Promise<void> {
   const { settings, log, now } = run.parts.shared
   const startedAt = now().getTime()
   await run.journal.commit({ events: [{ type: 'execution:synthesis_started', data: {} }] })
 
   let calls: CallRecord[] = []
+  let attempts = 0
   const noteRetry = async () => {
     await run.journal.commit({ events: [], ...bookingOf(run, calls) })
     calls = []
   }
-  const attempted = await attempt(settings, run.stop, log, () => ask(run, calls), noteRetry)
+  const askOnce = () => {
+    attempts += 1
+    return ask(run, calls, attempts)
+  }
+  const attempted = await attempt(settings, run.stop, log, askOnce, noteRetry)
   const booking = bookingOf(run, calls)
   if (attempted.ok) {
     await complete(run, attempted.value, booking, now().getTime() - startedAt)
@@ -46,10 +57,11 @@ function bookingOf(run: Run, calls: readonly CallRecord[]) {
   return { calls: ledger(run, 'synthesis', null, calls), computeMs }
 }
 
-async function ask(run: Run, calls: CallRecord[]): Promise<string> {
+async function ask(run: Run, calls: CallRecord[], attemptNumber: number): Promise<string> {
   const { parts, params, execution } = run
-  const { models, settings, metering } = parts.shared
+  const { models, settings, liveAnswers } = parts.shared
   const agent = await resolveAgent(parts.db, 'synthesizer')
+  const speaker = liveAnswers.begin(execution.id, null, attemptNumber)
   const request: ModelRequest = {
     task: 'synthesis',
     agentName: agent.name,
@@ -61,13 +73,20 @@ async function ask(run: Run, calls: CallRecord[]): Promise<string> {
     seed: params.seed,
     idempotencyKey: `${execution.id}/synthesis/${execution.retryCount}`,
     signal: run.stop,
+    onText: speaker.say,
   }
   const timeoutMs = agent.constraints?.timeoutMs ?? settings.stepTimeoutMs
-  const reserve = (estimate: CallEstimate) => metering.reserveModelCall(parts.db, estimate)
-  const outcome = await callModel(parts.shared, models.resolve(params, agent), request, timeoutMs, reserve)
+  const model = models.resolve(params, agent)
+  const outcome = await callModel(parts.shared, model, request, timeoutMs, run.askLeave).finally(speaker.end)
   calls.push(outcome.call)
   if (!outcome.ok) throw outcome.error
+  if (!outcome.answer.isComplete) await run.journal.commit({ events: [CUT] })
   return outcome.answer.text
+}
+
+const CUT: NewEvent = {
+  type: 'execution:synthesis_progress',
+  data: { message: 'The model stopped before its answer was complete.' },
 }
 
 function briefOf({ execution, synthesisPlan, steps }: Run) {
@@ -96,14 +115,14 @@ async function complete(
   const status = completedTasks === run.steps.length ? 'completed' : 'partial'
   const { completedAt, durationMs } = endOf(run)
   await run.journal.commit({
-    execution: { status, finalResult: text, synthesisResult: text, completedAt, durationMs, isLeaseReleased: true },
+    execution: { status, finalResult: text, synthesisResult: text, completedAt, durationMs, ...RELEASED },
     events: [
       { type: 'execution:synthesis_completed', data: { durationMs: synthesisMs } },
       { type: 'execution:completed', data: { status, completedTasks, failedTasks, durationMs } },
     ],
     ...booking,
   })
-  await noLongerDue(run)
+  await comeToRest(run.parts, run.execution)
 }
 
 async function endAsFailed(run: Run): Promise<void> {
@@ -112,20 +131,20 @@ async function endAsFailed(run: Run): Promise<void> {
   const { completedAt, durationMs } = endOf(run)
   const event: NewEvent = { type: 'execution:failed', data: { completedTasks: 0, failedTasks: failed.length }, error }
   await run.journal.commit({
-    execution: { status: 'failed', completedAt, durationMs, isLeaseReleased: true },
+    execution: { status: 'failed', completedAt, durationMs, ...RELEASED },
     events: [event],
   })
-  await noLongerDue(run)
+  await comeToRest(run.parts, run.execution)
 }
 
 /** Parks the execution until somebody has cured the reason and resumes it. */
 export async function suspend(run: Run, { code, message }: Pick<Failure, 'code' | 'message'>): Promise<void> {
   const suspendedAt = run.parts.shared.now().toISOString()
   await run.journal.commit({
-    execution: { status: 'suspended', suspendedReason: `${code}: ${message}`, suspendedAt, isLeaseReleased: true },
+    execution: { status: 'suspended', suspendedReason: `${code}: ${message}`, suspendedAt, ...RELEASED },
     events: [{ type: 'execution:suspended', data: {}, error: { message, code } }],
   })
-  await noLongerDue(run)
+  await comeToRest(run.parts, run.execution)
 }
 
 function endOf(run: Run): { completedAt: string; durationMs: number } {
@@ -134,6 +153,12 @@ function endOf(run: Run): { completedAt: string; durationMs: number } {
   return { completedAt: now.toISOString(), durationMs }
 }
 
-function noLongerDue({ parts, execution }: Run): Promise<void> {
-  return parts.directory.removeDueWork('execution', execution.id)
+/** Nobody has to look at it any more, but whoever waited for it may go on: its schedule may have another one waiting. */
+export async function comeToRest(
+  parts: DesiAgentParts,
+  { id, scheduleId }: Pick<Execution, 'id' | 'scheduleId'>,
+): Promise<void> {
+  const { directory, shared } = parts
+  if (scheduleId !== null) await directory.putDueWork('schedule', scheduleId, shared.now().toISOString())
+  await forgetDueRow(parts, id)
 }

@@ -17,7 +17,8 @@ export async function runStep(run: Run, step: SubStep): Promise<Failure | null> 
   const { parts, journal } = run
   const { settings, log, now } = parts.shared
   const startedAt = now()
-  await begin(run, step, startedAt)
+  const isFirstStart = step.startedAt === null
+  await begin(run, step, startedAt, isFirstStart)
 
   let made = nothingYet()
   const work = async () => {
@@ -28,7 +29,8 @@ export async function runStep(run: Run, step: SubStep): Promise<Failure | null> 
     const { params, stop } = run
     const begunAt = now().getTime()
     try {
-      return await perform({ parts, params, step, results: run.resultsFor(step), yielded, progress, stop })
+      const { askLeave } = run
+      return await perform({ parts, params, step, results: run.resultsFor(step), yielded, askLeave, progress, stop })
     } finally {
       made.computeMs = now().getTime() - begunAt
     }
@@ -56,10 +58,10 @@ interface Attempt {
 }
 
 function nothingYet(): Attempt {
-  return { yielded: { calls: [], artifacts: [] }, computeMs: 0 }
+  return { yielded: { calls: [], toolCalls: [], artifacts: [] }, computeMs: 0 }
 }
 
-async function begin(run: Run, step: SubStep, startedAt: Date): Promise<void> {
+async function begin(run: Run, step: SubStep, startedAt: Date, isFirstStart: boolean): Promise<void> {
   const at = startedAt.toISOString()
   step.status = 'running'
   step.startedAt = at
@@ -69,6 +71,7 @@ async function begin(run: Run, step: SubStep, startedAt: Date): Promise<void> {
     data: { taskId, type: actionType, tool: toolOrPromptName, description },
   }
   await run.journal.commit({
+    execution: { begun: isFirstStart ? 1 : 0 },
     step: { id: step.id, change: { status: 'running', startedAt: at } },
     events: [...run.waves.begin(step.wave, startedAt.getTime()), started],
   })
@@ -80,6 +83,7 @@ async function noteRetry(run: Run, step: SubStep, failure: Failure, { yielded, c
     step: { id: step.id, change: { attempt: step.attempt, ...modelOf(yielded.calls) } },
     events: [progressOf(step, message)],
     calls: ledger(run, 'sub_step', step, yielded.calls),
+    toolCalls: yielded.toolCalls,
     computeMs,
   })
 }
@@ -113,6 +117,7 @@ async function complete(
       ...run.waves.end(completedAt.getTime()),
     ],
     calls,
+    toolCalls: yielded.toolCalls,
     artifacts: yielded.artifacts,
     computeMs,
   })
@@ -150,18 +155,19 @@ async function fail(
       ...run.waves.end(completedAt.getTime()),
     ],
     calls,
+    toolCalls: yielded.toolCalls,
     computeMs,
   })
 }
 
-/** Puts the step back: it will run again, with the same idempotency key. */
+/** Puts the step back: it will run again, with the same idempotency key. Not in this turn, if a person has to cure something. */
 async function interrupt(run: Run, step: SubStep, failure: Failure, { yielded, computeMs }: Attempt): Promise<void> {
-  step.status = 'pending'
   const error = failure.kind === 'curable' ? { message: failure.message, code: failure.code } : null
   await run.journal.commit({
     step: { id: step.id, change: { status: 'pending', error, attempt: step.attempt } },
     events: [],
     calls: ledger(run, 'sub_step', step, yielded.calls),
+    toolCalls: yielded.toolCalls,
     computeMs,
   })
 }

@@ -1,7 +1,10 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { transaction } from '#kit/db/transaction.ts'
+import { addMilliseconds } from '#kit/time.ts'
 import type { Dag, DagInput } from '../dag.ts'
-import type { DesiAgentParts } from '../parts.ts'
+import type { Charge } from '../limits/budget.ts'
+import type { ExecutionLimits } from '../limits.ts'
+import type { DesiAgentParts, SharedParts } from '../parts.ts'
 import type { DecomposerJob } from '../planner/decomposer-job.ts'
 import { waves } from '../planner/graph.ts'
 import { insertArtifacts } from '../store/artifacts.ts'
@@ -15,6 +18,16 @@ export interface ExecutionOrder {
   inputs: readonly DagInput[]
   /** Who begins it; null: a service key. */
   createdBy: string | null
+  limits?: ExecutionLimits | null | undefined
+  /** What counts against the limits already: planning under the same limits. */
+  planned?: PlannedWithin | undefined
+  /** Whose occurrence begins it. */
+  scheduleId?: string | null | undefined
+}
+
+/** What planning took of the limits. */
+export interface PlannedWithin extends Charge {
+  wallMs: number
 }
 
 /** An execution on its way: announced in control first, then written, then a worker is woken. */
@@ -29,11 +42,16 @@ export interface NewExecution {
   withdraw(): Promise<void>
 }
 
+/** When somebody else is to look at work that this process is about to begin itself. */
+export function leaseEnd({ now, settings }: SharedParts): string {
+  return addMilliseconds(now(), settings.leaseMs).toISOString()
+}
+
 export function newExecution({ tenantId, directory, shared }: DesiAgentParts): NewExecution {
   const id = shared.newId()
   return {
     id,
-    announce: () => directory.putDueWork('execution', id, shared.now().toISOString()),
+    announce: () => directory.putDueWork('execution', id, leaseEnd(shared)),
     async insert(tx, order) {
       const now = shared.now()
       const { dag, createdBy } = order
@@ -74,7 +92,7 @@ async function insertRows(
   newId: () => string,
   now: Date,
 ): Promise<void> {
-  const { dag, plan, inputs } = order
+  const { dag, plan, inputs, limits = null, planned, scheduleId = null } = order
   const at = now.toISOString()
   const depths = waves(plan.sub_tasks)
   await insertExecution(tx, {
@@ -86,6 +104,9 @@ async function insertRows(
     synthesisPlan: plan.synthesis_plan,
     params: dag.params,
     totalTasks: plan.sub_tasks.length,
+    limits,
+    charged: planned ?? { tokens: 0, costUsdMicros: 0, wallMs: 0 },
+    scheduleId,
     createdBy: order.createdBy,
     createdAt: at,
   })

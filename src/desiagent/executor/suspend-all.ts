@@ -1,10 +1,11 @@
-import { lockTenant } from '#kit/db/lock-tenant.ts'
+import { lockWholeTenant } from '#kit/db/lock-tenant.ts'
 import { transaction } from '#kit/db/transaction.ts'
 import type { ExecutionStatus } from '../execution.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { insertEventInEach } from '../store/events.ts'
 import { findByStatus, suspendEach } from '../store/executions.ts'
 import { putBackRunning } from '../store/sub-steps.ts'
+import { forgetDueRow } from './due-row.ts'
 
 /** Why: a stable snake_case word, and a sentence for people. */
 export interface Suspension {
@@ -28,7 +29,7 @@ export async function suspendAll(parts: DesiAgentParts, why: Suspension): Promis
       running.stop(id)
       metrics.execution('suspended')
       wake.notify(id)
-      await parts.directory.removeDueWork('execution', id)
+      await forgetDueRow(parts, id)
     }
     if (found === 0) return // not sooner: of those that were found another process may have changed some
   }
@@ -37,7 +38,7 @@ export async function suspendAll(parts: DesiAgentParts, why: Suspension): Promis
 async function suspendNext({ db, shared }: DesiAgentParts, { code, message }: Suspension) {
   const at = shared.now().toISOString()
   return transaction(db, async (tx) => {
-    await lockTenant(tx) // two that suspend the same executions would wait for each other crosswise
+    await lockWholeTenant(tx) // two that suspend the same executions would wait for each other crosswise
     // Those that are pending come before those that run: a running one that is stopped gives its place to the next.
     const found = await findByStatus(tx, NOT_AT_REST, AT_ONCE)
     if (found.length === 0) return { found: 0, suspended: [] }

@@ -2,6 +2,7 @@ import { isRefusal } from '#kit/errors.ts'
 import { addMilliseconds } from '#kit/time.ts'
 import type { dagsOf } from '../dags.ts'
 import type { Trial } from '../experiment.ts'
+import { keepDue } from '../keep-due.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { claimExperiment } from '../store/claim-experiment.ts'
 import { findDag } from '../store/dags.ts'
@@ -10,6 +11,9 @@ import { releaseLease } from '../store/leases.ts'
 import { ExperimentRun } from './run.ts'
 import { endOfLeft } from './trial-end.ts'
 
+/** What waits for a person is looked at so often: a quota that was raised, a tenant that is active again. */
+const LOOK_AGAIN_AFTER_MS = 60_000
+
 /**
  * Takes an experiment and plans the trials that wait until all have ended, the process goes down, or whoever embeds us
  * refuses. What is left then stays `running` and due. Safe to call for one that has ended or is run elsewhere.
@@ -17,17 +21,23 @@ import { endOfLeft } from './trial-end.ts'
  * @throws what nobody expected; it stays due then, too
  */
 export async function runExperiment(parts: DesiAgentParts, dags: ReturnType<typeof dagsOf>, id: string): Promise<void> {
-  const { db, directory, shared } = parts
-  if (await isRefused(parts)) return putOff(parts, id)
+  const { db, shared } = parts
+  if (await isRefused(parts)) return putOff(parts, id, LOOK_AGAIN_AFTER_MS)
   if (!(await claim(parts, id))) return forgetIfOver(parts, id)
+  const due = keepDue(parts, 'experiment', id)
+  let run: ExperimentRun
+  let isComplete: boolean
   try {
-    const run = new ExperimentRun(parts, dags, await takeOver(parts, id))
+    run = new ExperimentRun(parts, dags, await takeOver(parts, id))
     await run.drive()
-    if (await store.completeExperiment(db, id, nowIso(parts))) await directory.removeDueWork('experiment', id)
-    else if (run.isRefused) await putOff(parts, id)
+    isComplete = await store.completeExperiment(db, id, nowIso(parts))
   } finally {
+    due.stop()
     await releaseLease(db, 'experiments', id, shared.running.owner)
   }
+  if (isComplete) await due.remove()
+  else if (run.isRefused) await putOff(parts, id, LOOK_AGAIN_AFTER_MS)
+  else if (shared.running.isDraining) await putOff(parts, id, 0) // another process can go on at once
 }
 
 /** Asked before anything is touched: a tenant may stay suspended for months, and this is asked again and again. */
@@ -41,9 +51,9 @@ async function isRefused({ db, shared }: DesiAgentParts): Promise<boolean> {
   }
 }
 
-/** Whoever looks for due work leaves it alone for a while from now. */
-function putOff(parts: DesiAgentParts, id: string): Promise<void> {
-  return parts.directory.putDueWork('experiment', id, nowIso(parts))
+/** Whoever looks for due work leaves it alone until then. */
+function putOff({ directory, shared }: DesiAgentParts, id: string, byMs: number): Promise<void> {
+  return directory.putDueWork('experiment', id, addMilliseconds(shared.now(), byMs).toISOString())
 }
 
 function claim({ db, shared }: DesiAgentParts, id: string): Promise<boolean> {

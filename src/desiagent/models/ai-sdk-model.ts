@@ -1,8 +1,9 @@
 import type { JSONObject, LanguageModelV4 } from '@ai-sdk/provider'
 import { generateText, jsonSchema, type LanguageModelUsage, NoObjectGeneratedError, Output } from 'ai'
-import type { TokenUsage } from '../usage.ts'
-import { type Model, type ModelAnswer, ModelError, type ModelRequest } from './model.ts'
+import type { Model, ModelAnswer, ModelRequest } from './model.ts'
 import { asModelError } from './sdk-failures.ts'
+import { streamAnswer } from './streamed-answer.ts'
+import { type Counted, usableAnswer } from './usable-answer.ts'
 
 // The SDK prints what a model does not support (a reasoning model's temperature) on the console, at every call.
 Object.assign(globalThis, { AI_SDK_LOG_WARNINGS: false })
@@ -14,8 +15,10 @@ export function aiSdkModel(model: LanguageModelV4, identity: Identity): Model {
   return {
     ...identity,
     async generate(request) {
+      const settings = settingsOf(identity.provider, request)
+      const isStreamed = request.onText !== undefined && request.output === undefined
       try {
-        return await generate(model, identity.provider, request)
+        return isStreamed ? await streamAnswer(model, request, settings) : await generate(model, request, settings)
       } catch (error) {
         throw asModelError(error, request.signal)
       }
@@ -23,13 +26,11 @@ export function aiSdkModel(model: LanguageModelV4, identity: Identity): Model {
   }
 }
 
-async function generate(model: LanguageModelV4, provider: string, request: ModelRequest): Promise<ModelAnswer> {
-  const { output } = request
-  const settings = {
-    model,
-    instructions: request.instructions,
-    messages: request.messages.map((content) => ({ role: 'user' as const, content })),
-    maxRetries: 0,
+/** What is sent beside the prompt, in the SDK's words; the same whether the answer is streamed or not. */
+export type CallSettings = ReturnType<typeof settingsOf>
+
+function settingsOf(provider: string, request: ModelRequest) {
+  return {
     abortSignal: request.signal,
     // A task's id may have any letters; a header may not.
     headers: { 'Idempotency-Key': encodeURI(request.idempotencyKey.toWellFormed()) },
@@ -39,25 +40,6 @@ async function generate(model: LanguageModelV4, provider: string, request: Model
     ...(request.maxTokens === undefined ? {} : { maxOutputTokens: request.maxTokens }),
     ...(request.seed === undefined ? {} : { seed: request.seed }),
   }
-  try {
-    const answer = output
-      ? await generateText({
-          ...settings,
-          output: Output.object({ schema: jsonSchema(output.schema), name: output.name }),
-        })
-      : await generateText(settings)
-    return usable(answer.text, answer.usage, answer.finishReason)
-  } catch (error) {
-    // Text that is no JSON is still an answer, with its price; what to make of it is the caller's business.
-    if (!NoObjectGeneratedError.isInstance(error)) throw error
-    return usable(error.text ?? '', error.usage, error.finishReason)
-  }
-}
-
-function usable(text: string, usage: LanguageModelUsage | undefined, finishReason: string | undefined): ModelAnswer {
-  const counted = toUsage(usage)
-  if (text.trim() === '') throw new ModelError('unusable_answer', 'The model answered with nothing.', counted)
-  return { text, usage: counted, isComplete: finishReason === 'stop' }
 }
 
 function providerOptions(provider: string, request: ModelRequest): Record<string, JSONObject> {
@@ -67,9 +49,29 @@ function providerOptions(provider: string, request: ModelRequest): Record<string
   return {}
 }
 
-function toUsage(usage: LanguageModelUsage | undefined): TokenUsage {
-  const promptTokens = usage?.inputTokens ?? 0
-  const completionTokens = usage?.outputTokens ?? 0
-  const cachedTokens = usage?.inputTokenDetails?.cacheReadTokens ?? 0
-  return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens, cachedTokens }
+async function generate(model: LanguageModelV4, request: ModelRequest, settings: CallSettings): Promise<ModelAnswer> {
+  const { output, instructions } = request
+  const messages = request.messages.map((content) => ({ role: 'user' as const, content }))
+  const call = { ...settings, model, instructions, messages, maxRetries: 0 }
+  try {
+    const answer = output
+      ? await generateText({
+          ...call,
+          output: Output.object({ schema: jsonSchema(output.schema), name: output.name }),
+        })
+      : await generateText(call)
+    return usableAnswer(answer.text, countedIn(answer.usage), answer.finishReason)
+  } catch (error) {
+    // Text that is no JSON is still an answer, with its price; what to make of it is the caller's business.
+    if (!NoObjectGeneratedError.isInstance(error)) throw error
+    return usableAnswer(error.text ?? '', countedIn(error.usage), error.finishReason)
+  }
+}
+
+function countedIn(usage: LanguageModelUsage | undefined): Counted {
+  return {
+    prompt: usage?.inputTokens,
+    cached: usage?.inputTokenDetails?.cacheReadTokens,
+    completion: usage?.outputTokens,
+  }
 }

@@ -20,6 +20,8 @@ export interface ModelRequest {
   /** The same for every repetition of the same piece of work; sent as `Idempotency-Key`. */
   idempotencyKey: string
   signal: AbortSignal
+  /** Told of each piece of the answer as it comes. Never for a structured answer. */
+  onText?: ((piece: string) => void) | undefined
 }
 
 export interface ModelAnswer {
@@ -43,8 +45,8 @@ export interface Model {
 /**
  * Why a call gave nothing to use.
  * - `rate_limited`, `server_error`, `cut`, `timeout`, `unusable_answer` pass: the same call may succeed later.
- * - `key_refused`, `quota_exhausted` (the provider's account) and `tokens_exhausted` (our quota left too few for a whole
- *   answer) are for a person to cure.
+ * - `key_refused`, `quota_exhausted` (the provider's account), `tokens_exhausted` and `limit_reached` (our quota, or the
+ *   execution's limits, left too few for a whole answer) are for a person to cure.
  * - `bad_request` will fail again; `aborted` is our own doing.
  */
 export type ModelErrorCode =
@@ -56,6 +58,7 @@ export type ModelErrorCode =
   | 'key_refused'
   | 'quota_exhausted'
   | 'tokens_exhausted'
+  | 'limit_reached'
   | 'bad_request'
   | 'aborted'
 

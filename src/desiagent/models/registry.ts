@@ -9,6 +9,7 @@ import type { Model } from './model.ts'
 import { createOfflineModel } from './offline/index.ts'
 import { PRICE_VERSION, pricedModel, priceOf } from './prices.ts'
 import { DEFAULT_MODEL, PROVIDERS, type ProviderName } from './providers.ts'
+import { fetchStreamable } from './whole-replies.ts'
 
 /** What the operator configured. A provider that is absent is not configured; `offline` always is. */
 export interface ModelSettings {
@@ -92,7 +93,7 @@ function connect(provider: Exclude<ProviderName, 'offline'>, modelId: string, ac
   switch (provider) {
     case 'openai':
       // Chat completions, not responses: every compatible server behind OPENAI_BASE_URL speaks it.
-      return createOpenAI(shared).chat(modelId)
+      return createOpenAI({ ...shared, fetch: fetchStreamable }).chat(modelId)
     case 'anthropic':
       return createAnthropic(shared)(modelId)
     case 'google':
@@ -106,7 +107,6 @@ function connect(provider: Exclude<ProviderName, 'offline'>, modelId: string, ac
 
 function compatible(name: string, modelId: string, apiKey: string, baseURL: string): LanguageModelV4 {
   const headers = apiKey === '' ? {} : { apiKey }
-  return createOpenAICompatible({ name, baseURL, ...headers, includeUsage: true, supportsStructuredOutputs: true })(
-    modelId,
-  )
+  const abilities = { includeUsage: true, supportsStructuredOutputs: true }
+  return createOpenAICompatible({ name, baseURL, ...headers, ...abilities, fetch: fetchStreamable })(modelId)
 }

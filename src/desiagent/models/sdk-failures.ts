@@ -26,16 +26,39 @@ export function asModelError(error: unknown, signal: AbortSignal): ModelError {
   if (APICallError.isInstance(error)) return ofCall(error)
   if (AISDKError.isInstance(error)) return ofSdk(error)
   if (isOfNetwork(error)) return cut()
+  if (isUnreadFrame(error)) return unreadable()
   // Nobody's answer and no broken connection: a defect, here or in the SDK. Repeating it would only repeat it.
   const name = error instanceof Error ? error.name : typeof error
   return new ModelError('bad_request', `The call of the model failed unexpectedly (${name}).`, null)
+}
+
+/** What a provider says went wrong in the midst of a stream, whose status had already said that all is well. */
+export function ofFrame(frame: unknown): ModelError {
+  const { statusCode, code, type } = (frame ?? {}) as { statusCode?: unknown; code?: unknown; type?: unknown }
+  const words = [code, type].filter((word) => typeof word === 'string').join(' ')
+  const status = [statusCode, code].map(Number).find((number) => number >= 400 && number <= 599)
+  const isOutOfQuota = /insufficient_quota|billing/.test(words)
+  return refused(status ?? statusOf(words), { isOutOfQuota, retryAfterMs: undefined })
+}
+
+function statusOf(words: string): number {
+  if (words.includes('rate_limit')) return 429
+  return /invalid|context_length/.test(words) ? 400 : 500
+}
+
+/** The Anthropic adapter takes a first chunk that it cannot read for an error that somebody forgot to translate. */
+function isUnreadFrame(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Expected a normalized Anthropic stream error'
 }
 
 /** The request was made, and went wrong on its way, at the provider, or on its way back. */
 function ofCall(error: APICallError): ModelError {
   const { statusCode, cause } = error
   if (statusCode === undefined) return new ModelError('cut', 'The model provider could not be reached.', null)
-  if (statusCode >= 300) return refused(error, statusCode)
+  if (statusCode >= 300) {
+    const retryAfterMs = retryAfter(error.responseHeaders)
+    return refused(statusCode, { isOutOfQuota: isOutOfQuota(error), retryAfterMs })
+  }
   return isOfNetwork(cause) ? cut() : unreadable()
 }
 
@@ -48,11 +71,11 @@ function ofSdk(error: AISDKError): ModelError {
   return unreadable()
 }
 
-function unreadable(): ModelError {
+export function unreadable(): ModelError {
   return new ModelError('unusable_answer', 'The model answered with something that cannot be read.', null)
 }
 
-function cut(): ModelError {
+export function cut(): ModelError {
   return new ModelError('cut', 'The connection to the model broke.', null)
 }
 
@@ -71,14 +94,18 @@ function isOfNetwork(error: unknown): boolean {
   return false
 }
 
+interface Refusal {
+  isOutOfQuota: boolean
+  retryAfterMs: number | undefined
+}
+
 /** The provider answered with an error: nothing was counted. */
-function refused(error: APICallError, statusCode: number): ModelError {
+function refused(statusCode: number, { isOutOfQuota, retryAfterMs }: Refusal): ModelError {
   if (statusCode === 401 || statusCode === 403)
     return new ModelError('key_refused', 'The model provider refused our key.', NO_USAGE)
-  if (statusCode === 402 || isOutOfQuota(error)) {
+  if (statusCode === 402 || isOutOfQuota) {
     return new ModelError('quota_exhausted', 'The account at the model provider is used up.', NO_USAGE)
   }
-  const retryAfterMs = retryAfter(error.responseHeaders)
   if (statusCode === 429)
     return new ModelError('rate_limited', 'The model provider is limiting our calls.', NO_USAGE, retryAfterMs)
   if (statusCode >= 500 || statusCode === 408) {

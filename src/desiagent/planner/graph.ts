@@ -42,3 +42,20 @@ export function waves(nodes: readonly GraphNode[]): Map<string, number> {
     return depth
   }
 }
+
+/** Everything that waits, directly or not, for this task. */
+export function dependantsOf<Node extends { taskId: string; dependencies: readonly string[] }>(
+  nodes: readonly Node[],
+  taskId: string,
+): Node[] {
+  const found = new Map<string, Node>()
+  const reached = [taskId]
+  for (let next = reached.pop(); next !== undefined; next = reached.pop()) {
+    for (const node of nodes) {
+      if (found.has(node.taskId) || !node.dependencies.includes(next)) continue
+      found.set(node.taskId, node)
+      reached.push(node.taskId)
+    }
+  }
+  return nodes.filter((node) => found.has(node.taskId))
+}

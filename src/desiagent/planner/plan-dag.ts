@@ -3,8 +3,11 @@ import { transaction } from '#kit/db/transaction.ts'
 import { isRefusal } from '#kit/errors.ts'
 import { type Agent, resolveAgent } from '../agents.ts'
 import type { Dag, OnPlanned, PlanningAttempt } from '../dag.ts'
+import { LimitReached } from '../errors.ts'
+import { keepDue } from '../keep-due.ts'
+import { leaveUnder, NOT_KEPT } from '../limits/leave.ts'
+import { PlanningLimits } from '../limits/planning-limits.ts'
 import { recordUsed } from '../metering.ts'
-import type { CallEstimate } from '../models/call.ts'
 import type { DesiAgentParts } from '../parts.ts'
 import { listActiveAgents } from '../store/agents.ts'
 import * as store from '../store/dags.ts'
@@ -19,6 +22,7 @@ const OUR_OWN_AGENTS: readonly string[] = ['planner', 'titler', 'synthesizer']
  * Plans a DAG whose row says `planning`, keeps each attempt as soon as its cost is known, and commits how it ended.
  *
  * @param onPlanned  called in the transaction of the end, unless the provider was out of reach
+ * @param within     the limits of the execution it is planned for
  * @param before     what the DAG was, to be put back when planning is refused (a quota, a suspension): it can be asked again
  */
 export async function planDag(
@@ -26,27 +30,33 @@ export async function planDag(
   dag: Dag,
   planner: Agent,
   onPlanned: OnPlanned,
+  within: PlanningLimits = new PlanningLimits(null, parts.shared.now),
   before?: store.DagChange,
 ): Promise<Dag> {
-  const { db, directory, shared } = parts
+  const { db, shared } = parts
   const nowIso = () => shared.now().toISOString()
+  const due = keepDue(parts, 'planning', dag.id)
   try {
-    const outcome = await shared.running.plan((stop) => askPlanner(parts, dag, planner, stop))
+    const outcome = await shared.running.plan((stop) => askPlanner(parts, dag, planner, within, stop))
+    if (outcome.status === 'failed') within.assertNotTheCause(outcome.error)
     await transaction(db, async (tx) => {
       const isOurs = await store.updateDag(tx, dag.id, changeBy(outcome), nowIso(), 'planning')
       if (isOurs && outcome.status !== 'failed') await onPlanned(tx, dag.id)
     })
   } catch (error) {
-    // Not one of planning's own ends: the DAG must not stay "planning" until the next restart.
+    // Not one of planning's own ends: the DAG must not stay "planning" until somebody finds it due.
     await store.updateDag(db, dag.id, changeAfter(error, before), nowIso(), 'planning')
-    await directory.removeDueWork('planning', dag.id)
+    await due.remove()
     throw error
+  } finally {
+    due.stop()
   }
-  await directory.removeDueWork('planning', dag.id)
+  await due.remove()
   return (await store.findDag(db, dag.id)) as Dag
 }
 
 function changeAfter(error: unknown, before: store.DagChange | undefined): store.DagChange {
+  if (error instanceof LimitReached) return { status: 'failed', error: { code: error.code, message: error.message } }
   if (!isRefusal(error)) return { status: 'failed', error: UNEXPECTED }
   return before ?? { status: 'failed', error: { code: error.code, message: error.message } }
 }
@@ -55,6 +65,7 @@ async function askPlanner(
   parts: DesiAgentParts,
   dag: Dag,
   planner: Agent,
+  within: PlanningLimits,
   stop: AbortSignal,
 ): Promise<PlanningOutcome> {
   const { db, shared } = parts
@@ -67,9 +78,9 @@ async function askPlanner(
     titler: { agent: titler, model: shared.models.resolve(dag.params, titler) },
     params: dag.params,
     idempotencyKey: `${dag.id}/plan/${dag.clarifications.length}`,
-    reserve: (estimate: CallEstimate) => shared.metering.reserveModelCall(db, estimate),
+    askLeave: leaveUnder(db, shared.metering, within.budget, NOT_KEPT),
     record: (planned: PlanningCall) => keepAttempt(parts, dag, attempts, planned),
-    signal: stop,
+    signal: within.until(stop),
   }
   return planGoal(work, shared)
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { isRefusal } from '#kit/errors.ts'
 import type { Agent } from '../agents.ts'
+import { LimitReached } from '../errors.ts'
 import { type PlanningBrief, planningMessage, problemsMessage, titleMessage } from '../messages.ts'
-import { type Admission, type CallEstimate, type CallRecord, callModel } from '../models/call.ts'
+import { type AskLeave, type CallRecord, callModel } from '../models/call.ts'
 import type { Model, ModelError, ModelRequest } from '../models/model.ts'
 import { pauseBeforeRetry } from '../models/retry.ts'
 import type { SharedParts } from '../parts.ts'
@@ -36,8 +37,7 @@ export interface PlanningWork {
   params: { temperature?: number | undefined; maxTokens?: number | undefined; seed?: number | undefined }
   /** Names this piece of work to the provider. */
   idempotencyKey: string
-  /** Sets aside what a call may use. @throws when not enough is left to call with */
-  reserve(estimate: CallEstimate): Promise<Admission>
+  askLeave: AskLeave
   /** Keeps what a call cost as soon as it is known. */
   record(planned: PlanningCall): Promise<void>
   signal: AbortSignal
@@ -114,9 +114,9 @@ async function askForTitle(work: PlanningWork, shared: SharedParts, plan: Decomp
     idempotencyKey: `${work.idempotencyKey}/title`,
     signal: work.signal,
   }
-  const outcome = await callModel(shared, model, request, shared.settings.stepTimeoutMs, work.reserve).catch(
+  const outcome = await callModel(shared, model, request, shared.settings.stepTimeoutMs, work.askLeave).catch(
     (error: unknown) => {
-      if (isRefusal(error)) return null // the plan is there and paid for; a title is not worth losing it
+      if (isRefusal(error) || error instanceof LimitReached) return null // the plan is there and paid for; a title is not worth losing it
       throw error
     },
   )
@@ -157,7 +157,7 @@ async function ask(
   }
   for (let failed = 0; ; ) {
     const timeoutMs = agent.constraints?.timeoutMs ?? shared.settings.stepTimeoutMs
-    const outcome = await callModel(shared, model, request, timeoutMs, work.reserve)
+    const outcome = await callModel(shared, model, request, timeoutMs, work.askLeave)
     const keep = (errorMessage: string | null) => work.record({ attempt, reason, errorMessage, call: outcome.call })
     if (outcome.ok) return { ok: true, text: outcome.answer.text, record: keep }
     await keep(outcome.error.message)

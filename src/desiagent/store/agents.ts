@@ -32,6 +32,13 @@ export async function listActiveAgents(db: TenantDb): Promise<{ name: string; de
   return db.selectFrom('agents').select(['name', 'description']).where('is_active', '=', 1).orderBy('name').execute()
 }
 
+/** What the active agents are asked with. */
+export async function listActiveChoices(
+  db: TenantDb,
+): Promise<{ name: string; provider: string | null; model: string | null }[]> {
+  return db.selectFrom('agents').select(['name', 'provider', 'model']).where('is_active', '=', 1).execute()
+}
+
 export async function listAgents(db: TenantDb, filter: AgentFilter, page: PageRequest): Promise<Page<Agent>> {
   let query = db.selectFrom('agents').selectAll()
   if (filter.name !== undefined) query = query.where('name', '=', filter.name)

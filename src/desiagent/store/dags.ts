@@ -7,7 +7,9 @@ import type { DagInputsTable, DagsTable, TenantDb, TenantTables } from '#kit/db/
 import { transaction } from '#kit/db/transaction.ts'
 import type { Clarification, Dag, DagFilter, DagInput, DagParams, DagStatus, PlanningAttempt } from '../dag.ts'
 import type { DecomposerJob } from '../planner/decomposer-job.ts'
+import { NO_SCHEDULE, type Schedule, type Timing } from '../schedules/schedule.ts'
 import { readJson, writeJson } from './json.ts'
+import { findOwnSchedules, findSchedule, listSchedules } from './schedules.ts'
 
 type DagRow = Selectable<DagsTable>
 
@@ -17,7 +19,7 @@ const byId = prepared<TenantTables, { id: string }, DagRow>((db, { id }) =>
 
 export async function findDag(db: TenantDb, id: string): Promise<Dag | null> {
   const [row] = await byId(db, { id })
-  return row ? toDag(row) : null
+  return row ? toDag(row, await findSchedule(db, id)) : null
 }
 
 export async function listDags(db: TenantDb, filter: DagFilter, page: PageRequest): Promise<Page<Dag>> {
@@ -28,19 +30,26 @@ export async function listDags(db: TenantDb, filter: DagFilter, page: PageReques
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
   if (filter.search !== undefined) query = query.where(await foundBy(db, 'dag', 'dags.id', filter.search))
   const found = await fetchPage(query, page)
-  return { ...found, rows: found.rows.map(toDag) }
+  const ids = found.rows.map(({ id }) => id)
+  const schedules = await findOwnSchedules(db, ids)
+  return { ...found, rows: found.rows.map((row) => toDag(row, schedules.get(row.id))) }
 }
 
-/** Those with a schedule. @param isActive  only active ones, or only inactive ones */
+/** Those with a schedule, by when they got it. @param isActive  only active ones, or only inactive ones */
 export async function listScheduledDags(
   db: TenantDb,
   isActive: boolean | undefined,
   page: PageRequest,
 ): Promise<Page<Dag>> {
-  const scheduled = db.selectFrom('dags').selectAll().where('cron_schedule', 'is not', null)
-  const query = isActive === undefined ? scheduled : scheduled.where('schedule_active', '=', isActive ? 1 : 0)
-  const found = await fetchPage(query, page)
-  return { ...found, rows: found.rows.map(toDag) }
+  const found = await listSchedules(db, { isOfDag: true, isActive }, page)
+  const ids = found.rows.map(({ id }) => id)
+  const rows = ids.length === 0 ? [] : await db.selectFrom('dags').selectAll().where('id', 'in', ids).execute()
+  const byDag = new Map(rows.map((row) => [row.id, row]))
+  const dags = found.rows.flatMap((schedule) => {
+    const row = byDag.get(schedule.id)
+    return row ? [toDag(row, schedule)] : [] // deleted between the two queries
+  })
+  return { ...found, rows: dags }
 }
 
 export async function insertDag(tx: TenantDb, dag: Dag): Promise<void> {
@@ -59,10 +68,6 @@ export async function insertDag(tx: TenantDb, dag: Dag): Promise<void> {
       clarifications: JSON.stringify(dag.clarifications),
       planning_attempts: JSON.stringify(dag.planningAttempts),
       error: writeJson(dag.error),
-      cron_schedule: dag.cronSchedule,
-      schedule_active: dag.scheduleActive ? 1 : 0,
-      timezone: dag.timezone,
-      last_run_at: dag.lastRunAt,
       created_by: dag.createdBy,
       created_at: dag.createdAt,
       updated_at: dag.updatedAt,
@@ -74,17 +79,7 @@ export async function insertDag(tx: TenantDb, dag: Dag): Promise<void> {
 export type DagChange = Partial<
   Pick<
     Dag,
-    | 'dagTitle'
-    | 'status'
-    | 'params'
-    | 'plan'
-    | 'clarificationQuery'
-    | 'clarifications'
-    | 'planningAttempts'
-    | 'error'
-    | 'cronSchedule'
-    | 'scheduleActive'
-    | 'timezone'
+    'dagTitle' | 'status' | 'params' | 'plan' | 'clarificationQuery' | 'clarifications' | 'planningAttempts' | 'error'
   >
 >
 
@@ -168,13 +163,11 @@ function toColumns(change: DagChange): Updateable<DagsTable> {
   if (change.clarifications !== undefined) columns.clarifications = JSON.stringify(change.clarifications)
   if (change.planningAttempts !== undefined) columns.planning_attempts = JSON.stringify(change.planningAttempts)
   if (change.error !== undefined) columns.error = writeJson(change.error)
-  if (change.cronSchedule !== undefined) columns.cron_schedule = change.cronSchedule
-  if (change.scheduleActive !== undefined) columns.schedule_active = change.scheduleActive ? 1 : 0
-  if (change.timezone !== undefined) columns.timezone = change.timezone
   return columns
 }
 
-function toDag(row: DagRow): Dag {
+/** @param schedule  its own */
+function toDag(row: DagRow, schedule?: Schedule | null): Dag {
   return {
     id: row.id,
     dagTitle: row.title,
@@ -188,14 +181,15 @@ function toDag(row: DagRow): Dag {
     clarifications: readJson<Clarification[]>(row.clarifications) ?? [],
     planningAttempts: readJson<PlanningAttempt[]>(row.planning_attempts) ?? [],
     error: readJson<Dag['error']>(row.error),
-    cronSchedule: row.cron_schedule,
-    scheduleActive: row.schedule_active === 1,
-    timezone: row.timezone,
-    lastRunAt: row.last_run_at,
+    ...timingShown(schedule ?? NO_SCHEDULE),
     createdBy: row.created_by,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   }
+}
+
+function timingShown({ cronSchedule, scheduleActive, timezone, nextRunAt, lastRunAt }: Timing) {
+  return { cronSchedule, scheduleActive, timezone, nextRunAt, lastRunAt }
 }
 
 function toInput(row: Selectable<DagInputsTable>): DagInput {

@@ -44,6 +44,19 @@ function eventRow(executionId: string, seq: number, event: NewEvent, ts: string)
   }
 }
 
+/** Whether this has been told. Looks from the beginning of the log. */
+export async function hasEvent(db: TenantDb, executionId: string, type: ExecutionEvent['type']): Promise<boolean> {
+  const found = await db
+    .selectFrom('execution_events')
+    .select('seq')
+    .where('execution_id', '=', executionId)
+    .where('type', '=', type)
+    .orderBy('seq')
+    .limit(1)
+    .executeTakeFirst()
+  return found !== undefined
+}
+
 /** The events behind `after`, in order. */
 export async function listEvents(
   db: TenantDb,

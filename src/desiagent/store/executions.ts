@@ -5,6 +5,8 @@ import { foundBy } from '#kit/db/search.ts'
 import type { ExecutionsTable, TenantDb, TenantTables } from '#kit/db/tenant-tables.ts'
 import type { DagParams } from '../dag.ts'
 import type { Execution, ExecutionFilter, ExecutionStatus } from '../execution.ts'
+import type { ExecutionLimits, LimitsUsed } from '../limits.ts'
+import { readJson, writeJson } from './json.ts'
 import { NOTHING_USED, toCost, toTokenUsage } from './usage-columns.ts'
 
 export type ExecutionRow = Selectable<ExecutionsTable>
@@ -18,6 +20,10 @@ export interface NewExecutionRow {
   synthesisPlan: string
   params: DagParams
   totalTasks: number
+  limits: ExecutionLimits | null
+  /** What counts against the limits from the beginning. */
+  charged: { tokens: number; costUsdMicros: number; wallMs: number }
+  scheduleId: string | null
   createdBy: string | null
   createdAt: string
 }
@@ -52,6 +58,12 @@ export async function insertExecution(tx: TenantDb, execution: NewExecutionRow):
       started_at: null,
       completed_at: null,
       duration_ms: null,
+      pause_requested_at: null,
+      schedule_id: execution.scheduleId,
+      limits: writeJson(execution.limits),
+      ran_ms: execution.charged.wallMs,
+      charged_tokens: execution.charged.tokens,
+      charged_cost_usd_micros: execution.charged.costUsdMicros,
       created_by: execution.createdBy,
       created_at: execution.createdAt,
       updated_at: execution.createdAt,
@@ -89,6 +101,7 @@ export async function listExecutions(
   let query = db.selectFrom('executions').selectAll()
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
   if (filter.dagId !== undefined) query = query.where('dag_id', '=', filter.dagId)
+  if (filter.scheduleId !== undefined) query = query.where('schedule_id', '=', filter.scheduleId)
   if (filter.createdFrom !== undefined) query = query.where('created_at', '>=', filter.createdFrom)
   if (filter.createdBefore !== undefined) query = query.where('created_at', '<', filter.createdBefore)
   if (filter.search !== undefined) query = query.where(await foundBy(db, 'dag', 'executions.dag_id', filter.search))
@@ -108,19 +121,40 @@ export interface ExecutionChange {
   completed?: number
   failed?: number
   skipped?: number
+  begun?: number
+  /** How long it ran in all. */
+  ranMs?: number
+  /** Of limits: what calls used, and what had been set aside for them. */
+  settled?: Settlement
   isLeaseReleased?: boolean
+  isPauseTakenBack?: boolean
+}
+
+/** In tokens and micro-USD. */
+export interface Settlement {
+  charged: { tokens: number; costUsdMicros: number }
+  released: { tokens: number; costUsdMicros: number }
 }
 
 export interface Fence {
   /** The lease owner the row must still have. */
   owner?: string
   statuses: readonly ExecutionStatus[]
+  /** Somebody must still want it to pause. */
+  isPausing?: boolean
+}
+
+/** What a change found. */
+export interface Changed {
+  /** The last number of the log it took. */
+  lastSeq: number
+  isPauseWanted: boolean
 }
 
 /**
  * Changes an execution and takes `events` numbers of its log, if it still is what the fence says.
  *
- * @returns the last number taken, or null when the fence did not hold: nothing was changed then
+ * @returns null when the fence did not hold: nothing was changed then
  */
 export async function changeExecution(
   tx: TenantDb,
@@ -130,16 +164,17 @@ export async function changeExecution(
   usage: typeof NOTHING_USED,
   events: number,
   now: string,
-): Promise<number | null> {
+): Promise<Changed | null> {
   const row = await tx
     .updateTable('executions')
     .set((eb) => ({ ...given(change), ...counted(eb, change, usage, events), updated_at: now }))
     .where('id', '=', id)
     .where('status', 'in', [...fence.statuses])
     .$if(fence.owner !== undefined, (query) => query.where('lease_owner', '=', fence.owner as string))
-    .returning('last_event_seq')
+    .$if(fence.isPausing === true, (query) => query.where('pause_requested_at', 'is not', null))
+    .returning(['last_event_seq', 'pause_requested_at'])
     .executeTakeFirst()
-  return row?.last_event_seq ?? null
+  return row ? { lastSeq: row.last_event_seq, isPauseWanted: row.pause_requested_at !== null } : null
 }
 
 function given(change: ExecutionChange) {
@@ -151,7 +186,10 @@ function given(change: ExecutionChange) {
     ...(change.suspendedAt === undefined ? {} : { suspended_at: change.suspendedAt }),
     ...(change.completedAt === undefined ? {} : { completed_at: change.completedAt }),
     ...(change.durationMs === undefined ? {} : { duration_ms: change.durationMs }),
+    ...(change.ranMs === undefined ? {} : { ran_ms: change.ranMs }),
     ...(change.isLeaseReleased ? { lease_owner: null, lease_until: null } : {}),
+    ...(change.isPauseTakenBack ? { pause_requested_at: null } : {}),
+    ...(change.completed ? { crash_count: 0 } : {}), // it gets somewhere: no execution to be wary of
   }
 }
 
@@ -161,7 +199,17 @@ function counted(
   usage: typeof NOTHING_USED,
   events: number,
 ): Record<string, Expression<number>> {
+  const { settled } = change
   return {
+    ...(change.begun ? { steps_begun: eb('steps_begun', '+', change.begun) } : {}),
+    ...(settled
+      ? {
+          charged_tokens: eb('charged_tokens', '+', settled.charged.tokens),
+          charged_cost_usd_micros: eb('charged_cost_usd_micros', '+', settled.charged.costUsdMicros),
+          reserved_tokens: eb('reserved_tokens', '-', settled.released.tokens),
+          reserved_cost_usd_micros: eb('reserved_cost_usd_micros', '-', settled.released.costUsdMicros),
+        }
+      : {}),
     completed_tasks: eb('completed_tasks', '+', change.completed ?? 0),
     failed_tasks: eb('failed_tasks', '+', change.failed ?? 0),
     skipped_tasks: eb('skipped_tasks', '+', change.skipped ?? 0),
@@ -213,6 +261,7 @@ export async function suspendEach(
       suspended_at: now,
       lease_owner: null,
       lease_until: null,
+      pause_requested_at: null,
       last_event_seq: eb('last_event_seq', '+', 1),
       updated_at: now,
     }))
@@ -221,38 +270,6 @@ export async function suspendEach(
     .returning(['id', 'last_event_seq'])
     .execute()
   return rows.map((row) => ({ id: row.id, seq: row.last_event_seq }))
-}
-
-/** Clears how it ended and counts a deliberate retry. Belongs with `reopenUnfinished`. */
-export async function reopenExecution(
-  tx: TenantDb,
-  id: string,
-  statuses: readonly ExecutionStatus[],
-  now: string,
-): Promise<number | null> {
-  const row = await tx
-    .updateTable('executions')
-    .set((eb) => ({
-      status: 'pending',
-      failed_tasks: 0,
-      skipped_tasks: 0,
-      final_result: null,
-      synthesis_result: null,
-      suspended_reason: null,
-      suspended_at: null,
-      completed_at: null,
-      duration_ms: null,
-      crash_count: 0,
-      retry_count: eb('retry_count', '+', 1),
-      last_retry_at: now,
-      last_event_seq: eb('last_event_seq', '+', 1),
-      updated_at: now,
-    }))
-    .where('id', '=', id)
-    .where('status', 'in', [...statuses])
-    .returning('last_event_seq')
-    .executeTakeFirst()
-  return row?.last_event_seq ?? null
 }
 
 /** Deletes an execution that has ended or rests, with steps, events and artifact rows. Its ledger rows stay. */
@@ -293,9 +310,22 @@ export function toExecution(row: ExecutionRow): Execution {
     lastRetryAt: row.last_retry_at,
     totalUsage: toTokenUsage(row),
     costUsdMicros: toCost(row),
+    limits: readJson<ExecutionLimits>(row.limits),
+    limitsUsed: row.limits === null ? null : toLimitsUsed(row),
+    pauseRequestedAt: row.pause_requested_at,
+    scheduleId: row.schedule_id,
     lastEventSeq: row.last_event_seq,
     createdBy: row.created_by,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
+  }
+}
+
+function toLimitsUsed(row: ExecutionRow): LimitsUsed {
+  return {
+    costUsdMicros: row.charged_cost_usd_micros,
+    tokens: row.charged_tokens,
+    steps: row.steps_begun,
+    wallMs: row.ran_ms,
   }
 }

@@ -10,7 +10,7 @@ export interface Lease {
 }
 
 /** What is worked on under a lease. */
-type Leased = 'executions' | 'experiments'
+type Leased = 'executions' | 'experiments' | 'schedule_occurrences'
 
 /** True for rows that nobody alive works on. */
 export function isFree({ owner, isSoleProcess }: Lease, now: string): RawBuilder<boolean> {
@@ -34,7 +34,7 @@ export async function releaseLease(db: TenantDb, table: Leased, id: string, owne
   await ofOwner(db, table, id, owner).set({ lease_owner: null, lease_until: null }).execute()
 }
 
-/** Both tables have these columns; the builder's types cannot take one of two. */
+/** All of these tables have these columns; the builder's types cannot take one of several. */
 function ofOwner(db: TenantDb, table: Leased, id: string, owner: string) {
   return (
     db as unknown as Kysely<Record<Leased, { id: string; lease_owner: string | null; lease_until: string | null }>>

@@ -1,4 +1,4 @@
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { insertMany } from '#kit/db/insert-many.ts'
 import type { SubStepsTable, TenantDb } from '#kit/db/tenant-tables.ts'
 import type { SubTask } from '../planner/decomposer-job.ts'
@@ -180,7 +180,10 @@ export async function putBackRunning(db: TenantDb, executionIds: readonly string
     .execute()
 }
 
-/** Makes everything that has not completed pending again; a deliberate retry gets a new idempotency key. */
+/**
+ * Makes everything that has not completed pending again. What failed, or was refused, gets a new idempotency key: it is
+ * retried deliberately. What was merely stopped keeps its own: nobody knows whether its call was answered.
+ */
 export async function reopenUnfinished(tx: TenantDb, executionId: string, now: string): Promise<void> {
   await tx
     .updateTable('sub_steps')
@@ -190,12 +193,32 @@ export async function reopenUnfinished(tx: TenantDb, executionId: string, now: s
       started_at: null,
       completed_at: null,
       duration_ms: null,
-      retry: eb('retry', '+', 1),
+      retry: eb('retry', '+', sql<number>`case when error is null then 0 else 1 end`),
       updated_at: now,
     }))
     .where('execution_id', '=', executionId)
     .where('status', '!=', 'completed')
     .execute()
+}
+
+/** Makes these steps pending again, with new idempotency keys, as if they had never been run. */
+export async function reopenSteps(tx: TenantDb, ids: readonly string[], now: string): Promise<void> {
+  for (let start = 0; start < ids.length; start += IDS_PER_STATEMENT) {
+    await tx
+      .updateTable('sub_steps')
+      .set((eb) => ({
+        status: 'pending',
+        result: null,
+        error: null,
+        started_at: null,
+        completed_at: null,
+        duration_ms: null,
+        retry: eb('retry', '+', 1),
+        updated_at: now,
+      }))
+      .where('id', 'in', ids.slice(start, start + IDS_PER_STATEMENT))
+      .execute()
+  }
 }
 
 function toSubStep(row: Selectable<SubStepsTable>): SubStep {

@@ -17,6 +17,11 @@ export interface Tool<S extends z.ZodType = z.ZodType> {
 export interface ToolUse {
   readonly signal: AbortSignal
   readonly timeoutMs: number
+  /**
+   * The same whenever this piece of work is repeated, also after a crash. A tool that acts outside passes it on, so that
+   * what it does is done once.
+   */
+  readonly idempotencyKey: string
   readonly fetch: OutboundFetch
   readonly files: ExecutionFiles
   /** Tells readers of the event log how far a long call is. */

@@ -18,8 +18,9 @@ import type { Entered } from '#kit/http/guard.ts'
 import { newId } from '#kit/ids.ts'
 import type { Clock } from '#kit/time.ts'
 import type { Directory } from '#ports/directory.ts'
-import { type CallerRow, findNamedCaller } from './api-keys/repository.ts'
-import { isUsable, type KeyVerifier } from './api-keys/verify.ts'
+import { isKeyGood } from './api-keys/key-watch.ts'
+import type { CallerRow } from './api-keys/repository.ts'
+import type { KeyVerifier } from './api-keys/verify.ts'
 import { limitsOfRow } from './tenants/plans.ts'
 
 export interface EntranceParts {
@@ -39,6 +40,12 @@ export function entrances({ verifier, control, tenants, now }: EntranceParts) {
       }
       const { caller, home } = await verifier.tenantKey(credential, address)
       const context = tenantContext(caller, home, control, now)
+      return { principal: context.actor, context, release: home.release }
+    },
+
+    async enterByTicket(ticket: string, executionId: string, address: string): Promise<Entered<TenantContext>> {
+      const { caller, home } = await verifier.ticket(ticket, executionId, address)
+      const context = readingOnly(tenantContext(caller, home, control, now))
       return { principal: context.actor, context, release: home.release }
     },
 
@@ -79,14 +86,17 @@ function tenantContext(caller: CallerRow, home: PinnedHome, control: ControlDb, 
     directory: directoryFor(db, control, caller.tenant_id),
     commitWith: NOTHING_TO_RECORD,
     hold: home.hold,
-    async isKeyStillGood() {
-      const row = await findNamedCaller(db, caller.id)
-      return row !== null && isUsable(row, now().getTime())
-    },
+    isKeyStillGood: () => isKeyGood(db, caller.id, now),
     transaction: (work) => transaction(db, work),
     now,
     newId,
   }
+}
+
+/** A ticket opens for reading at most, whatever the key may do that asked for it. */
+function readingOnly(context: TenantContext): TenantContext {
+  const { actor } = context
+  return { ...context, actor: { ...actor, scopes: actor.scopes.filter((scope) => scope === 'read') } }
 }
 
 type Standing = Pick<TenantContext, 'tenant' | 'limits' | 'actor'>

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi'
 import { EXECUTION_STATUSES } from '#desiagent/execution.ts'
+import { ExecutionLimits as Limits } from '#desiagent/limits.ts'
 import { PROVIDERS } from '#desiagent/models/providers.ts'
 import { FileName } from '#desiagent/tools/file-name.ts'
 
@@ -33,6 +34,14 @@ export const Inputs = z
   .max(20)
   .refine((inputs) => new Set(inputs.map(({ name }) => name)).size === inputs.length, 'Two inputs have the same name.')
   .openapi({ description: 'Texts that go along with the goal. Tasks read them by name with `readFile`.' })
+
+// Cloned, because zod-openapi gives its method only to schemas made after it was loaded.
+export const ExecutionLimits = Limits.clone().openapi('ExecutionLimits', {
+  description:
+    'What one execution may use at most; what is left out is not bounded. It is reserved before each call of a model, counted as if the ' +
+    'prompt had a token for each byte and with the answer bounded (at 16,384 tokens when nobody said shorter), so no limit is passed. An execution that has too little left is ' +
+    'suspended with `limit_reached`; resume it with higher limits.',
+})
 
 export const ExecutionStatus = z.enum(EXECUTION_STATUSES)
 

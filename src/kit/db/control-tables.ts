@@ -26,6 +26,7 @@ export interface ControlTables {
     revoked_at: string | null
   }
   due_work: { tenant_id: string; kind: string; subject_id: string; due_at: string }
+  signing_keys: { purpose: string; secret: string; created_at: string }
   idempotency_keys: IdempotencyKeysTable
   search_words: SearchWordsTable
 }

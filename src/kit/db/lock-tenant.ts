@@ -15,3 +15,11 @@ export async function lockTenant(tx: TenantDb): Promise<Selectable<TenantTable>>
     .returningAll()
     .executeTakeFirstOrThrow()
 }
+
+/** The same for who needs nothing of that row, and where there may be none: desiAgent can be embedded by itself. */
+export async function lockWholeTenant(tx: TenantDb): Promise<void> {
+  await tx
+    .updateTable('tenant')
+    .set((eb) => ({ updated_at: eb.ref('updated_at') }))
+    .execute()
+}

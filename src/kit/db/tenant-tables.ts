@@ -17,6 +17,9 @@ export interface TenantTables {
   artifacts: ArtifactsTable
   model_calls: ModelCallsTable
   invitations: InvitationsTable
+  tool_calls: ToolCallsTable
+  schedules: SchedulesTable
+  schedule_occurrences: ScheduleOccurrencesTable
   experiments: ExperimentsTable
   experiment_trials: ExperimentTrialsTable
   usage_records: UsageRecordsTable
@@ -112,10 +115,6 @@ export interface DagsTable {
   clarifications: string
   planning_attempts: string
   error: string | null
-  cron_schedule: string | null
-  schedule_active: Flag
-  timezone: string
-  last_run_at: string | null
   created_by: string | null
   created_at: string
   updated_at: string
@@ -164,7 +163,64 @@ export interface ExecutionsTable extends UsageColumns {
   started_at: string | null
   completed_at: string | null
   duration_ms: number | null
+  pause_requested_at: string | null
+  schedule_id: string | null
+  limits: string | null
+  ran_ms: Generated<number>
+  steps_begun: Generated<number>
+  charged_tokens: Generated<number>
+  charged_cost_usd_micros: Generated<number>
+  reserved_tokens: Generated<number>
+  reserved_cost_usd_micros: Generated<number>
   created_by: string | null
+  created_at: string
+  updated_at: string
+}
+
+export interface ToolCallsTable {
+  id: string
+  execution_id: string
+  sub_step_id: string
+  attempt: number
+  tool_name: string
+  arguments: string
+  idempotency_key: string
+  error_code: string | null
+  duration_ms: number
+  created_at: string
+}
+
+export interface SchedulesTable {
+  id: string
+  dag_id: string | null
+  is_of_dag: Flag
+  goal: string | null
+  cron_schedule: string
+  timezone: string
+  is_active: Flag
+  overlap_policy: string
+  missed_run_policy: string
+  max_missed_runs: number
+  limits: string | null
+  next_run_at: string | null
+  last_run_at: string | null
+  created_by: string | null
+  created_at: string
+  updated_at: string
+}
+
+export interface ScheduleOccurrencesTable {
+  id: string
+  schedule_id: string
+  scheduled_at: string
+  status: string
+  reason: string | null
+  missed_count: number
+  dag_id: string | null
+  execution_id: string | null
+  attempts: number
+  lease_owner: string | null
+  lease_until: string | null
   created_at: string
   updated_at: string
 }

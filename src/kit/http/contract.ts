@@ -8,6 +8,7 @@ import {
   IdempotencyKeyReused,
   InsufficientScope,
   InvalidApiKey,
+  InvalidTicket,
   MalformedJson,
   PayloadTooLarge,
   RateLimited,
@@ -37,6 +38,10 @@ export interface RouteDuties {
   rateClass?: RateClass
   /** Takes an `Idempotency-Key`. */
   isIdempotent?: boolean
+  /** Its body may be left out; then it is `{}`. Every field of it is optional. */
+  hasOptionalBody?: boolean
+  /** Takes a ticket of `createStreamTicket` as `?ticket=` in the place of a key. */
+  takesTicket?: boolean
   /** Not counted: neither health checks against the caller's address, nor metrics against their key. */
   isUnlimited?: boolean
   /** Served without the /api/v2 prefix. */
@@ -61,7 +66,9 @@ export function defineRoute<P extends string, R extends Omit<RouteConfig, 'path'
     ...route,
     request: { ...route.request, ...headers },
     responses: { ...mergeErrors(route.responses, impliedErrors(route)), ...UNEXPECTED },
-    security: isOpen ? [] : [{ apiKey: [] as string[] }],
+    security: isOpen
+      ? []
+      : [{ apiKey: [] as string[] }, ...(route.takesTicket ? [{ streamTicket: [] as string[] }] : [])],
     'x-scope': route.scope,
     'x-rate-limit-class': route.isUnlimited ? 'none' : isOpen ? 'address' : (route.rateClass ?? 'api'),
   } as unknown as R)
@@ -92,6 +99,7 @@ function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request'>): Error
   if (route.scope !== 'public') implied.push(Unauthenticated, InvalidApiKey, TenantSuspended, AddressNotAllowed)
   if (route.scope !== 'public' && route.scope !== 'any') implied.push(InsufficientScope)
   if (request?.params || request?.query || request?.body || route.isIdempotent) implied.push(ValidationFailed)
+  if (route.takesTicket) implied.push(InvalidTicket)
   if (request?.body) implied.push(MalformedJson, PayloadTooLarge, UnsupportedMediaType)
   if (route.isIdempotent) implied.push(IdempotencyKeyReused, IdempotencyInProgress)
   return implied
@@ -120,7 +128,9 @@ function errorBeside(answer: ReturnType<typeof json> | undefined): z.ZodType {
 function assertWhole(route: RouteDuties & Pick<RouteConfig, 'request'>): void {
   const body = route.request?.body
   const problems: string[] = []
-  if (body && body.required !== true) problems.push('its body is not required: an empty request would pass unvalidated')
+  if (body && (body.required !== true) !== (route.hasOptionalBody === true)) {
+    problems.push('its body is not required: an empty request would pass unvalidated')
+  }
   if (route.scope === 'public' && route.home !== 'none') problems.push('a public route has no home')
   if (route.scope === 'super_admin' && route.home !== 'control') problems.push('the super admin is at home in control')
   for (const media of Object.values(body?.content ?? {}) as { schema?: unknown }[]) {

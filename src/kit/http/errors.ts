@@ -28,6 +28,12 @@ export const InvalidApiKey = defineError({
   message: 'This API key is not valid. It may be mistyped, revoked or expired.',
 })
 
+export const InvalidTicket = defineError({
+  code: 'invalid_ticket',
+  kind: 'unauthenticated',
+  message: 'This ticket is not valid here. Tickets last for a minute, each for one execution.',
+})
+
 export const InsufficientScope = defineError({
   code: 'insufficient_scope',
   kind: 'forbidden',

@@ -4,6 +4,7 @@ import { ProductError } from '../errors.ts'
 import type { RouteContract } from './contract.ts'
 import type { Env, RequestContext } from './env.ts'
 import { InsufficientScope, Unauthenticated } from './errors.ts'
+import { settleOptionalBody } from './optional-body.ts'
 import { type AddressLimit, type CallLimits, setLimitHeaders } from './rate-limit.ts'
 import { assertStorable } from './storable-text.ts'
 
@@ -19,6 +20,8 @@ export interface GuardParts {
   addressLimit: AddressLimit
   /** Verifies a credential of a tenant's user or program. */
   enterTenant(credential: string, address: string): Promise<Entered<TenantContext>>
+  /** Verifies a ticket for this execution. */
+  enterByTicket(ticket: string, executionId: string, address: string): Promise<Entered<TenantContext>>
   /** Verifies a super-admin key. */
   enterControl(credential: string, address: string): Promise<Entered<ControlContext>>
 }
@@ -52,6 +55,7 @@ export function anonymous(route: RouteContract, addressLimit: AddressLimit): Mid
   return async (c, next) => {
     c.set('operationId', route.operationId)
     if (!route.isUnlimited) addressLimit.count(c.get('clientAddress'))
+    await settleOptionalBody(c, route)
     await assertStorable(c, route)
     await next()
   }
@@ -60,7 +64,12 @@ export function anonymous(route: RouteContract, addressLimit: AddressLimit): Mid
 function enterTenant(route: RouteContract, parts: GuardParts): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set('operationId', route.operationId)
-    const entered = await entering(c, parts, parts.enterTenant)
+    const ticket = ticketOf(c, route)
+    const entered = await entering(c, parts, (address) =>
+      ticket === null
+        ? parts.enterTenant(credentialOf(c, parts.addressLimit), address)
+        : parts.enterByTicket(ticket, c.req.param('id') ?? '', address),
+    )
     try {
       c.set('principal', entered.principal)
       c.set('tenant', entered.context)
@@ -74,7 +83,9 @@ function enterTenant(route: RouteContract, parts: GuardParts): MiddlewareHandler
 function enterControl(route: RouteContract, parts: GuardParts): MiddlewareHandler<Env> {
   return async (c, next) => {
     c.set('operationId', route.operationId)
-    const entered = await entering(c, parts, parts.enterControl)
+    const entered = await entering(c, parts, (address) =>
+      parts.enterControl(credentialOf(c, parts.addressLimit), address),
+    )
     c.set('principal', entered.principal)
     c.set('control', entered.context)
     await next()
@@ -85,11 +96,11 @@ function enterControl(route: RouteContract, parts: GuardParts): MiddlewareHandle
 async function entering<C>(
   c: RequestContext,
   { addressLimit }: GuardParts,
-  enter: (credential: string, address: string) => Promise<Entered<C>>,
+  enter: (address: string) => Promise<Entered<C>>,
 ): Promise<Entered<C>> {
   const address = c.get('clientAddress')
   try {
-    return await enter(credentialOf(c, addressLimit), address)
+    return await enter(address)
   } catch (error) {
     if (error instanceof ProductError && error.kind === 'forbidden') addressLimit.count(address)
     throw error
@@ -104,6 +115,7 @@ function admit(route: RouteContract): MiddlewareHandler<Env> {
     if (route.scope !== 'any' && !scopes.includes(route.scope as Scope)) {
       throw new InsufficientScope({ required: route.scope, granted: [...scopes] })
     }
+    await settleOptionalBody(c, route)
     await assertStorable(c, route)
     await next()
   }
@@ -117,4 +129,10 @@ function credentialOf(c: RequestContext, addressLimit: AddressLimit): string {
   if (match) return match[1] as string
   addressLimit.count(c.get('clientAddress'))
   throw new Unauthenticated()
+}
+
+/** A ticket stands in for a key that was not sent; beside one, or on a route that takes none, it is nothing. */
+function ticketOf(c: RequestContext, { takesTicket }: RouteContract): string | null {
+  if (!takesTicket || c.req.header('authorization') !== undefined) return null
+  return c.req.query('ticket') ?? null
 }

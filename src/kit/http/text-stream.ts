@@ -1,3 +1,5 @@
+import { othersFirst } from './others-first.ts'
+
 export interface TextSource {
   /**
    * The next piece of text, or null when there is no more.
@@ -9,20 +11,23 @@ export interface TextSource {
   end(): void
 }
 
-export interface TextStreamSignals {
+export interface TextStreamOptions {
   /** Aborts when the reader has gone. */
   hangUp: AbortSignal
   /** Breaks the body off with an error, for one that would look whole if it just ended. */
   breakOff?: AbortSignal
+  /** A reader that takes nothing for this long is cut. */
+  readerLimitMs?: number
+  /** Ends its connection; without it the body breaks off with an error. */
+  cut?: (() => void) | undefined
 }
 
-/** A reader that takes nothing for this long is cut. */
-const READER_LIMIT_MS = 30_000
+export const READER_LIMIT_MS = 30_000
 
 /** A body that is made as it is read: the next piece is asked for when the reader has taken the one before. */
 export function textStream(
   source: TextSource,
-  { hangUp, breakOff }: TextStreamSignals,
+  { hangUp, breakOff, readerLimitMs = READER_LIMIT_MS, cut }: TextStreamOptions,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const encoder = new TextEncoder()
   const gone = new AbortController()
@@ -51,8 +56,8 @@ export function textStream(
     async pull(controller) {
       if (slowReader !== undefined) clearTimeout(slowReader)
       try {
-        const text = gone.signal.aborted ? null : await source.next(gone.signal)
         await othersFirst()
+        const text = gone.signal.aborted ? null : await source.next(gone.signal)
         if (breakOff?.aborted) return
         if (text === null || gone.signal.aborted) {
           finish()
@@ -64,18 +69,19 @@ export function textStream(
         finish()
         throw error
       }
-      slowReader = setTimeout(() => fail(controller, 'the reader stopped reading'), READER_LIMIT_MS)
+      slowReader = setTimeout(() => cutOff(controller), readerLimitMs)
     },
     cancel: finish,
   })
+
+  function cutOff(controller: ReadableStreamDefaultController): void {
+    finish()
+    if (cut) cut()
+    else controller.error(new Error('the reader stopped reading'))
+  }
 
   function fail(controller: ReadableStreamDefaultController, reason: string): void {
     finish()
     controller.error(new Error(reason))
   }
-}
-
-/** A reader as fast as we are, and one that catches up on a long log, must not keep everybody else's requests waiting. */
-function othersFirst(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0))
 }

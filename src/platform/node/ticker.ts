@@ -3,7 +3,7 @@ import type { Log } from '#ports/log.ts'
 
 export interface TickerParts {
   /** Ends early when it is told to stop. */
-  work: () => Promise<void>
+  work: () => Promise<unknown>
   everyMs: number
   now: Clock
   log: Log
@@ -14,6 +14,7 @@ export class Ticker {
   readonly #parts: TickerParts
   #timer: ReturnType<typeof setInterval> | undefined
   #running: Promise<void> | null = null
+  #next: Promise<void> | null = null
   #lastTickAtMs: number | null = null
 
   constructor(parts: TickerParts) {
@@ -21,26 +22,41 @@ export class Ticker {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.tick(), this.#parts.everyMs).unref()
+    this.#timer = setInterval(() => {
+      if (!this.#running) void this.tick()
+    }, this.#parts.everyMs).unref()
   }
 
-  /** Does the work now, or joins whoever is at it. Never rejects. */
+  /**
+   * Does the work once more, from beginning to end: what is under way may have looked too early. Those who ask meanwhile
+   * share it. Never rejects.
+   */
   tick(): Promise<void> {
-    this.#running ??= this.#work().finally(() => {
-      this.#running = null
+    if (!this.#running) return this.#begin()
+    this.#next ??= this.#running.then(() => {
+      this.#next = null
+      return this.#begin()
     })
-    return this.#running
+    return this.#next
   }
 
   /** Begins no more, and resolves when what is under way has ended. */
   async stop(): Promise<void> {
     clearInterval(this.#timer)
+    await this.#next
     await this.#running
   }
 
   /** When the work was last done, epoch milliseconds; null when never yet. A failure does not count. */
   get lastTickAtMs(): number | null {
     return this.#lastTickAtMs
+  }
+
+  #begin(): Promise<void> {
+    this.#running = this.#work().finally(() => {
+      this.#running = null
+    })
+    return this.#running
   }
 
   async #work(): Promise<void> {

@@ -12,7 +12,10 @@ import { synthesise } from './synthesis.ts'
 import { titleOf } from './title.ts'
 
 const STOPPED: LanguageModelV4FinishReason = { unified: 'stop', raw: 'stop' }
-const DELTA_CHARS = 400
+
+/** A long text comes in at most about so many pieces, a short one in pieces of a few words. */
+const MOST_PIECES = 200
+const SHORTEST_PIECE = 24
 
 /**
  * A model without a network, for machines without a provider key. It plans by a goal's words and works on texts by
@@ -76,13 +79,25 @@ function* streamParts(
   const id = '0'
   yield { type: 'stream-start', warnings: [] }
   yield { type: 'text-start', id }
-  // Whole characters only: half a surrogate pair would not survive the way to the client.
-  for (const [delta] of text.matchAll(new RegExp(`[^]{1,${DELTA_CHARS}}`, 'gu'))) {
+  for (const delta of piecesOf(text)) {
     signal?.throwIfAborted()
     yield { type: 'text-delta', id, delta }
   }
   yield { type: 'text-end', id }
   yield { type: 'finish', finishReason: STOPPED, usage }
+}
+
+/** Whole words with the space behind them, so that what is there at any moment can be read. */
+function* piecesOf(text: string): Generator<string> {
+  const shortest = Math.max(SHORTEST_PIECE, Math.ceil(text.length / MOST_PIECES))
+  let piece = ''
+  for (const [word] of text.matchAll(/\S+\s*|\s+/g)) {
+    piece += word
+    if (piece.length < shortest) continue
+    yield piece
+    piece = ''
+  }
+  if (piece !== '') yield piece
 }
 
 /** Four characters to a token: no tokenizer's count, but the same every time and near the usual ones for English. */

@@ -71,6 +71,12 @@ export const findNamedCaller = remembered(async (db: TenantDb, id: string): Prom
   return row ?? null
 }, REMEMBERED_MS)
 
+/** The caller behind the id of a key's row, as it is now. */
+export async function readCaller(db: TenantDb, id: string): Promise<CallerRow | null> {
+  const [row] = await namedCallerById(db, { id })
+  return row ?? null
+}
+
 export async function touchKey(db: TenantDb, id: string, usedAt: string): Promise<void> {
   await db.updateTable('api_keys').set({ last_used_at: usedAt }).where('id', '=', id).execute()
 }

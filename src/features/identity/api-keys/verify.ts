@@ -4,12 +4,13 @@ import type { ControlDb } from '#kit/db/control-tables.ts'
 import { findTenantOfKey } from '#kit/db/directory.ts'
 import type { PinnedHome, TenantHomes } from '#kit/db/tenant-homes.ts'
 import { type AddressRanges, isInRanges, parseAddressRanges } from '#kit/http/client-address.ts'
-import { AddressNotAllowed, InvalidApiKey, TenantSuspended } from '#kit/http/errors.ts'
+import { AddressNotAllowed, InvalidApiKey, InvalidTicket, TenantSuspended } from '#kit/http/errors.ts'
 import type { AddressLimit } from '#kit/http/rate-limit.ts'
+import type { StreamTickets } from '#kit/stream-tickets.ts'
 import type { Digest } from '#ports/digest.ts'
 import { type AdminKeyRow, findAdminKey } from '../admin-keys/repository.ts'
 import type { FailedSecrets } from './failed-secrets.ts'
-import { type CallerRow, findCaller, touchKey } from './repository.ts'
+import { type CallerRow, findCaller, findNamedCaller, touchKey } from './repository.ts'
 
 export interface VerifierParts {
   control: ControlDb
@@ -20,7 +21,14 @@ export interface VerifierParts {
   environment: Exclude<KeyEnvironment, 'admin'>
   failedSecrets: FailedSecrets
   addressLimit: AddressLimit
+  tickets: StreamTickets
   nowMs: () => number
+}
+
+/** Who is let in, with the tenant's database held open. */
+export interface LetIn {
+  caller: CallerRow
+  home: PinnedHome
 }
 
 const REMEMBERED_KEYS = 50_000
@@ -52,7 +60,7 @@ export class KeyVerifier {
    *
    * @throws InvalidApiKey, RateLimited (too many failures from this address), AddressNotAllowed, TenantSuspended
    */
-  async tenantKey(credential: string, address: string): Promise<{ caller: CallerRow; home: PinnedHome }> {
+  async tenantKey(credential: string, address: string): Promise<LetIn> {
     const parsed = parseApiKey(credential)
     if (!parsed || parsed.environment !== this.#parts.environment) return this.#fail(address)
     const tenantId = await this.#findTenant(parsed.keyId)
@@ -62,10 +70,28 @@ export class KeyVerifier {
       const caller = await findCaller(home.db, parsed.keyId)
       if (!caller || !(await this.#matches(credential, parsed, caller.hash, address))) return this.#fail(address)
       if (!isUsable(caller, this.#parts.nowMs())) return this.#fail(address)
-      if (!this.#isAllowedFrom(address, caller.allowed_addresses)) throw new AddressNotAllowed()
-      if (caller.tenant_status !== 'active') throw new TenantSuspended()
-      await this.#noteUse(home, caller)
-      return { caller, home }
+      return await this.#letIn(caller, home, address)
+    } catch (error) {
+      home.release()
+      throw error
+    }
+  }
+
+  /**
+   * The caller on whose key's behalf a ticket for this execution was given out, if that key is still good. What is wrong
+   * with a ticket is told to nobody.
+   *
+   * @throws InvalidTicket, RateLimited, AddressNotAllowed, TenantSuspended
+   */
+  async ticket(ticket: string, executionId: string, address: string): Promise<LetIn> {
+    const opened = await this.#parts.tickets.open(ticket)
+    if (!opened.ok || opened.claims.executionId !== executionId) return this.#refuseTicket(address)
+    const home = await this.#parts.homes.pin(opened.claims.tenantId)
+    if (!home) return this.#refuseTicket(address)
+    try {
+      const caller = await findNamedCaller(home.db, opened.claims.keyId)
+      if (!caller || !isUsable(caller, this.#parts.nowMs())) return this.#refuseTicket(address)
+      return await this.#letIn(caller, home, address)
     } catch (error) {
       home.release()
       throw error
@@ -85,6 +111,18 @@ export class KeyVerifier {
   #fail(address: string): never {
     this.#parts.addressLimit.count(address)
     throw new InvalidApiKey()
+  }
+
+  #refuseTicket(address: string): never {
+    this.#parts.addressLimit.count(address)
+    throw new InvalidTicket()
+  }
+
+  async #letIn(caller: CallerRow, home: PinnedHome, address: string): Promise<LetIn> {
+    if (!this.#isAllowedFrom(address, caller.allowed_addresses)) throw new AddressNotAllowed()
+    if (caller.tenant_status !== 'active') throw new TenantSuspended()
+    await this.#noteUse(home, caller)
+    return { caller, home }
   }
 
   /** Asked only about a key whose secret was right: nobody else learns that it has an allow-list. */

@@ -3,7 +3,7 @@ import type { InvitationsTable, TenantDb } from '#kit/db/tenant-tables.ts'
 import { addSeconds } from '#kit/time.ts'
 
 /** For so long who came in may show the token again: the answer with the first key may have been lost. */
-export const REPEATABLE_SECONDS = 10 * 60
+const REPEATABLE_SECONDS = 10 * 60
 /** What one call takes along; the rest waits for the next. */
 const ENDED_AT_ONCE = 50
 
@@ -75,7 +75,7 @@ export interface FirstKey {
 export interface OpenInvitation {
   userId: string
   /** Null: it waits to be accepted. */
-  firstKey: FirstKey | null
+  accepted: { firstKey: FirstKey; at: string } | null
 }
 
 /**
@@ -90,7 +90,7 @@ export async function findOpenInvitation(
 ): Promise<OpenInvitation | null> {
   const row = await db
     .selectFrom('invitations')
-    .select(['user_id', 'api_key_id', 'sealed_key'])
+    .select(['user_id', 'api_key_id', 'sealed_key', 'accepted_at'])
     .where('token_id', '=', tokenId)
     .where('token_hash', '=', tokenHash)
     .where((eb) =>
@@ -101,8 +101,9 @@ export async function findOpenInvitation(
     )
     .executeTakeFirst()
   if (!row) return null
-  const { user_id: userId, api_key_id: apiKeyId, sealed_key: sealedKey } = row
-  return { userId, firstKey: apiKeyId !== null && sealedKey !== null ? { apiKeyId, sealedKey } : null }
+  const { user_id: userId, api_key_id: apiKeyId, sealed_key: sealedKey, accepted_at: at } = row
+  if (apiKeyId === null || sealedKey === null || at === null) return { userId, accepted: null }
+  return { userId, accepted: { firstKey: { apiKeyId, sealedKey }, at } }
 }
 
 /** The token works no more than to show the same again. */
@@ -133,6 +134,23 @@ export async function deleteEndedInvitations(tx: TenantDb, now: string): Promise
     .returning('token_id')
     .execute()
   return rows.map((row) => row.token_id)
+}
+
+/** When the next of those that were accepted can be shown no more (ISO 8601); null: none is kept. */
+export async function findNextEnd(db: TenantDb): Promise<string | null> {
+  const row = await db
+    .selectFrom('invitations')
+    .select('accepted_at')
+    .where('accepted_at', 'is not', null)
+    .orderBy('accepted_at')
+    .limit(1)
+    .executeTakeFirst()
+  return row?.accepted_at ? repeatableUntil(row.accepted_at) : null
+}
+
+/** When what was accepted at `acceptedAt` can be shown no more. Both ISO 8601. */
+export function repeatableUntil(acceptedAt: string): string {
+  return addSeconds(new Date(acceptedAt), REPEATABLE_SECONDS).toISOString()
 }
 
 function earliestRepeatable(now: string): string {

@@ -11,9 +11,11 @@ import type { User } from './contract.ts'
 import {
   deleteEndedInvitations,
   endInvitation,
-  type FirstKey,
+  findNextEnd,
   findOpenInvitation,
+  type OpenInvitation,
   type PresentedToken,
+  repeatableUntil,
 } from './invitations-repository.ts'
 import { activateInvitedUser, findUser } from './repository.ts'
 
@@ -35,6 +37,8 @@ export interface Accepted {
   /** The one in the acceptance, or that of an earlier one. */
   apiKey: ApiKey
   sealedKey: string
+  /** For so long the same token answers the same. ISO 8601; a repeat does not move it. */
+  repeatableUntil: string
 }
 
 export interface AcceptanceOutcome {
@@ -56,9 +60,9 @@ export async function acceptInvitation(db: TenantDb, acceptance: Acceptance): Pr
     const endedTokenIds = await deleteEndedInvitations(tx, at)
     const invitation = await findOpenInvitation(tx, token, at) // again: only under the lock does it hold
     if (!invitation || tenant.status !== 'active') return { accepted: null, endedTokenIds }
-    const { userId, firstKey } = invitation
-    const came = firstKey
-      ? await findWhoCame(tx, userId, firstKey)
+    const { userId, accepted } = invitation
+    const came = accepted
+      ? await findWhoCame(tx, userId, accepted)
       : await letIn(tx, userId, acceptance, tenant.max_api_key_age_days)
     const { id, name, slug } = tenant
     return { accepted: came && { tenant: { id, name, slug }, ...came }, endedTokenIds }
@@ -76,12 +80,16 @@ async function letIn(
   const user = await activateInvitedUser(tx, userId, name, at)
   const apiKey = await insertFirstKey(tx, user, key, at, maxAgeDays)
   await endInvitation(tx, token.tokenId, { apiKeyId: apiKey.id, sealedKey }, at)
-  return { user, apiKey, sealedKey }
+  return { user, apiKey, sealedKey, repeatableUntil: repeatableUntil(at) }
 }
 
-async function findWhoCame(tx: TenantDb, userId: string, { apiKeyId, sealedKey }: FirstKey): Promise<Came | null> {
+async function findWhoCame(
+  tx: TenantDb,
+  userId: string,
+  { firstKey: { apiKeyId, sealedKey }, at }: NonNullable<OpenInvitation['accepted']>,
+): Promise<Came | null> {
   const [user, apiKey] = [await findUser(tx, userId), await findKey(tx, apiKeyId)]
-  return user && apiKey && { user, apiKey, sealedKey }
+  return user && apiKey && { user, apiKey, sealedKey, repeatableUntil: repeatableUntil(at) }
 }
 
 async function insertFirstKey(
@@ -105,7 +113,15 @@ async function insertFirstKey(
   return { ...shown, scopes: [...scopes], lastUsedAt: null, revokedAt: null }
 }
 
-/** Lets go of what was kept of invitations that were accepted ten minutes ago. @returns tokens that lead to nothing now */
-export function endInvitations(db: TenantDb, { at }: { at: string }): Promise<string[]> {
-  return deleteEndedInvitations(db, at)
+export interface EndedInvitations {
+  /** They lead to nothing now. */
+  tokenIds: string[]
+  /** When there is something to let go of again (ISO 8601); null: nothing is kept. */
+  nextEndAt: string | null
+}
+
+/** Lets go of what was kept of invitations that were accepted ten minutes ago. */
+export async function endInvitations(db: TenantDb, { at }: { at: string }): Promise<EndedInvitations> {
+  const tokenIds = await deleteEndedInvitations(db, at)
+  return { tokenIds, nextEndAt: await findNextEnd(db) }
 }

@@ -6,10 +6,13 @@ import {
   DagIsPlanning,
   DagNotExecutable,
   DagNotFound,
+  LimitReached,
   PlanInvalid,
   PlanningFailed,
   ProviderNotConfigured,
   ScheduleInvalid,
+  TooManySchedules,
+  UnpricedModel,
 } from '#desiagent/errors.ts'
 import { DecomposerJob } from '#desiagent/planner/decomposer-job.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
@@ -19,6 +22,7 @@ import { PageQuery, pageOf } from '#kit/http/page.ts'
 import { QuotaExceeded } from '#kit/quotas.ts'
 import {
   CostUsdMicros,
+  ExecutionLimits,
   ExecutionStatus,
   GoalText,
   Inputs,
@@ -35,11 +39,11 @@ export const DAG_STATUSES = ['planning', 'success', 'clarification_required', 'v
 // Cloned, because zod-openapi gives its method only to schemas made after it was loaded.
 const Plan = DecomposerJob.clone().openapi('DecomposerJob', { description: 'A plan: tasks, and what each waits for.' })
 
-const CronSchedule = z.string().trim().min(6).max(100).openapi({
+export const CronSchedule = z.string().trim().min(6).max(100).openapi({
   description: 'Five fields: minute, hour, day of month, month, day of week (crontab(5)); or a word such as `@daily`.',
   example: '30 8 * * 1-5',
 })
-const Timezone = z.string().max(100).openapi({
+export const Timezone = z.string().max(100).openapi({
   description: 'Name of the IANA time zone the schedule is meant in. UTC when left out.',
   example: 'Asia/Kolkata',
 })
@@ -99,6 +103,22 @@ export const CreateDag = z
   .openapi('CreateDag')
 export type CreateDag = z.infer<typeof CreateDag>
 
+// From the fields, not by extending: a document that extends one without unknown fields refuses the new ones.
+export const CreateExecute = z
+  .strictObject({
+    ...CreateDag.shape,
+    limits: ExecutionLimits.optional().openapi({ description: 'For planning and execution together.' }),
+  })
+  .openapi('CreateExecute')
+export type CreateExecute = z.infer<typeof CreateExecute>
+
+export const ExecuteDag = z
+  .strictObject({
+    limits: ExecutionLimits.optional().openapi({ description: 'Planning, which is done, does not count.' }),
+  })
+  .openapi('ExecuteDag')
+export type ExecuteDag = z.infer<typeof ExecuteDag>
+
 const PlannedDag = z.object({ status: z.literal('success'), dagId: z.uuid(), dag: Dag }).openapi('PlannedDag')
 const ClarificationRequired = z
   .object({ status: z.literal('clarification_required'), dagId: z.uuid(), clarificationQuery: z.string(), dag: Dag })
@@ -129,6 +149,7 @@ export const ExecuteDefinition = z
     title: Title.optional(),
     provider: ModelParams.provider,
     model: ModelParams.model,
+    limits: ExecutionLimits.optional(),
   })
   .openapi('ExecuteDefinition')
 export type ExecuteDefinition = z.infer<typeof ExecuteDefinition>
@@ -157,15 +178,16 @@ const ListScheduledDagsQuery = z.strictObject({
 })
 export type ListScheduledDagsQuery = z.infer<typeof ListScheduledDagsQuery>
 
-const planningErrors = errors(
+const PLANNING_ERRORS = [
   AgentNotFound,
   ProviderNotConfigured,
   PlanInvalid,
   PlanningFailed,
   DagIsPlanning,
   ScheduleInvalid,
+  TooManySchedules,
   QuotaExceeded,
-)
+] as const
 const planned = {
   201: json(PlannedDag, 'There is a plan'),
   202: json(ClarificationRequired, 'The planner asks a question first; answer it with `resumeClarification`'),
@@ -184,7 +206,7 @@ export const createDag = defineRoute({
   description:
     'Answers when planning has ended. Every attempt is kept with its reason, usage and cost, also when no valid plan came out.',
   request: { body: { required: true, ...json(CreateDag, 'The goal, and what goes along with it') } },
-  responses: { ...planned, ...planningErrors },
+  responses: { ...planned, ...errors(...PLANNING_ERRORS) },
 })
 
 export const resumeClarification = defineRoute({
@@ -223,13 +245,13 @@ export const createExecute = defineRoute({
   rateClass: 'execute',
   isIdempotent: true,
   summary: 'Plan a goal and execute the plan',
-  request: { body: { required: true, ...json(CreateDag, 'The goal, and what goes along with it') } },
+  request: { body: { required: true, ...json(CreateExecute, 'The goal, and what goes along with it') } },
   responses: {
     202: json(
       z.union([ExecutingDag, ClarificationRequired, PlannedDag]),
       'It is running, or the planner asks a question first. `success` only for a repeat: of a call whose question has been answered since, or that found no room for the execution. Execute the DAG with `executeDag` then',
     ),
-    ...planningErrors,
+    ...errors(...PLANNING_ERRORS, UnpricedModel, LimitReached),
   },
 })
 
@@ -246,7 +268,7 @@ export const executeDefinition = defineRoute({
   request: { body: { required: true, ...json(ExecuteDefinition, 'The plan') } },
   responses: {
     202: json(StartedExecution, 'The execution'),
-    ...errors(PlanInvalid, ProviderNotConfigured, QuotaExceeded),
+    ...errors(PlanInvalid, ProviderNotConfigured, QuotaExceeded, UnpricedModel),
   },
 })
 
@@ -297,7 +319,7 @@ export const updateDag = defineRoute({
   request: { params: IdParam, body: { required: true, ...json(UpdateDag, 'What to change') } },
   responses: {
     200: json(Dag, 'The DAG'),
-    ...errors(DagNotFound, DagIsPlanning, PlanInvalid, ProviderNotConfigured, ScheduleInvalid),
+    ...errors(DagNotFound, DagIsPlanning, PlanInvalid, ProviderNotConfigured, ScheduleInvalid, TooManySchedules),
   },
 })
 
@@ -322,10 +344,11 @@ export const executeDag = defineRoute({
   home: 'tenant',
   rateClass: 'execute',
   isIdempotent: true,
+  hasOptionalBody: true,
   summary: "Execute a DAG's plan",
-  request: { params: IdParam },
+  request: { params: IdParam, body: { required: false, ...json(ExecuteDag, 'Limits, if wanted') } },
   responses: {
     202: json(StartedExecution, 'The execution; follow it with `followExecution`'),
-    ...errors(DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured, QuotaExceeded),
+    ...errors(DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured, QuotaExceeded, UnpricedModel),
   },
 })

@@ -74,7 +74,7 @@ export function mountDags(app: App, withDesi: WithDesiAgent): void {
   app.openapi(contract.executeDag, (c) =>
     idempotent(
       c,
-      async (ctx) => c.json(await dags.executeDag(withDesi(ctx), c.req.valid('param').id), 202),
+      async (ctx) => c.json(await dags.executeDag(withDesi(ctx), c.req.valid('param').id, c.req.valid('json')), 202),
       async (ctx, { id }) => c.json(await dags.getStarted(withDesi(ctx), id), 202),
     ),
   )

@@ -1,12 +1,20 @@
 import { z } from '@hono/zod-openapi'
-import { ExecutionActive, ExecutionEnded, ExecutionNotFound, ExecutionNotResumable } from '#desiagent/errors.ts'
-import { ExecutionEvent as Event } from '#desiagent/events.ts'
+import {
+  ExecutionActive,
+  ExecutionEnded,
+  ExecutionNotFound,
+  ExecutionNotPausable,
+  ExecutionNotResumable,
+  SubStepNotFound,
+  SubStepNotRetryable,
+} from '#desiagent/errors.ts'
+import { ExecutionDelta as Delta, ExecutionEvent as Event } from '#desiagent/events.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
 import { TooManyStreams } from '#kit/http/errors.ts'
 import { CreatedRange, IdParam, Search } from '#kit/http/filters.ts'
 import { PageQuery, pageOf } from '#kit/http/page.ts'
 import { QuotaExceeded } from '#kit/quotas.ts'
-import { CostUsdMicros, ExecutionStatus, TokenUsage } from '../schemas.ts'
+import { CostUsdMicros, ExecutionLimits, ExecutionStatus, TokenUsage } from '../schemas.ts'
 
 const tags = ['Executions']
 
@@ -33,6 +41,15 @@ export const Execution = z
     synthesisResult: z.string().nullable(),
     suspendedReason: z.string().nullable(),
     suspendedAt: moment,
+    pauseRequestedAt: moment.openapi({ description: 'It pauses when the sub-steps in flight have ended.' }),
+    limits: z.union([ExecutionLimits, z.null()]),
+    limitsUsed: z
+      .union([z.object({ costUsdMicros: count, tokens: count, steps: count, wallMs: count }), z.null()])
+      .openapi({
+        description:
+          'What counts against the limits, in their units; null without limits. Of a call whose use nobody knows, the most it can have been.',
+      }),
+    scheduleId: z.uuid().nullable().openapi({ description: 'The schedule that began it.' }),
     createdBy: z.uuid().nullable().openapi({ description: 'The user who began it; null for a service key.' }),
     retryCount: count,
     lastRetryAt: moment,
@@ -54,6 +71,9 @@ export const SubStep = z
     actionType: z.enum(['tool', 'inference', 'skill']),
     toolOrPromptName: z.string(),
     toolOrPromptParams: z.record(z.string(), z.unknown()),
+    toolArguments: z
+      .union([z.record(z.string(), z.unknown()), z.null()])
+      .openapi({ description: 'What the tool was last called with: its parameters with references filled in.' }),
     dependencies: z.array(z.string()),
     status: z.enum(['pending', 'running', 'waiting', 'completed', 'failed', 'skipped', 'cancelled', 'deleted']),
     startedAt: moment,
@@ -76,11 +96,55 @@ const ExecutionDetails = Execution.extend({ subSteps: z.array(SubStep) }).openap
 const SubSteps = z.object({ executionId: z.uuid(), data: z.array(SubStep) }).openapi('SubSteps')
 // Cloned, because zod-openapi gives its method only to schemas made after it was loaded.
 const ExecutionEvent = Event.clone().openapi('ExecutionEvent')
+const ExecutionDelta = Delta.clone().openapi('ExecutionDelta', {
+  description:
+    'A piece of what a model is saying right now: told live, never stored, without an `id`. `taskId` is null for the synthesis. Pieces ' +
+    'of one `attempt` follow each other; `offset` is how many UTF-16 code units came before.',
+})
+const StreamTicket = z.object({ ticket: z.string(), expiresAt: z.iso.datetime() }).openapi('StreamTicket')
+const SubStepParams = z.object({ id: z.uuid(), subStepId: z.uuid() })
+
+export const ResumeExecution = z
+  .strictObject({
+    limits: ExecutionLimits.optional().openapi({
+      description: 'Takes the place of the limits it had; `{}` takes them away. What was used so far still counts.',
+    }),
+  })
+  .openapi('ResumeExecution')
+export type ResumeExecution = z.infer<typeof ResumeExecution>
+
+const seq = z.coerce.number().int().min(0).max(999_999_999)
+const eventNumber = { type: 'integer', minimum: 0, maximum: 999_999_999 } as const
+
+export const EventsQuery = z.strictObject({
+  after: seq.optional().openapi({
+    ...eventNumber,
+    description: 'The number of the last event you have; as `Last-Event-ID`, which wins when both are sent.',
+  }),
+  include: z.enum(['deltas']).optional().openapi({
+    description:
+      'Also tells what models are saying, piece by piece, as events of the name `execution:delta`. Streams only.',
+  }),
+  ticket: z
+    .string()
+    .max(1_000)
+    .optional()
+    .openapi({ description: 'From `createStreamTicket`, in the place of a key.' }),
+  limit: PageQuery.limit,
+  cursor: z
+    .string()
+    .regex(/^\d{1,9}$/)
+    .optional()
+    .openapi({ description: '`nextCursor` of the page before. Pages only; not with `after`.' }),
+  includeTotal: PageQuery.includeTotal,
+})
+export type EventsQuery = z.infer<typeof EventsQuery>
 
 const ListExecutionsQuery = z.strictObject({
   ...PageQuery,
   status: ExecutionStatus.optional(),
   dagId: z.uuid().optional(),
+  scheduleId: z.uuid().optional().openapi({ description: 'Only those this schedule began.' }),
   search: Search.openapi({
     description:
       'Words of the title or goal of its DAG, whole or their beginnings, in any order. Of the two together the first 60 ' +
@@ -149,13 +213,16 @@ export const followExecution = defineRoute({
   tags,
   scope: 'read',
   home: 'tenant',
-  summary: 'Follow what happens, as Server-Sent Events',
+  takesTicket: true,
+  summary: 'Follow what happens, as Server-Sent Events or page by page',
   description:
-    'Each event of the log once, in order: `id` is its number, `event` its type, `data` the event. Send the last `id` you saw as ' +
-    '`Last-Event-ID` to go on from there, during a run, after it and across restarts. A comment every 15 s keeps the connection ' +
-    'alive. The stream closes after completed, failed, cancelled or suspended.',
+    'As a stream, each event of the log once, in order: `id` is its number, `event` its type, `data` the event. Send the last `id` you saw as ' +
+    '`Last-Event-ID` (or `?after=`) to go on from there, during a run, after it and across restarts. A comment every 15 s keeps the ' +
+    'connection alive. The stream closes after completed, failed, cancelled or suspended. With `Accept: application/json` the same log ' +
+    'comes in pages, the oldest event first. Both a key and a ticket let you in.',
   request: {
     params: IdParam,
+    query: EventsQuery,
     headers: z.object({
       'last-event-id': z
         .string()
@@ -165,10 +232,31 @@ export const followExecution = defineRoute({
     }),
   },
   responses: {
-    200: { description: 'The stream', content: { 'text/event-stream': { schema: ExecutionEvent } } },
-    204: { description: 'The execution has ended and you have seen it all' },
+    200: {
+      description: 'The stream, or a page of the log',
+      content: {
+        'text/event-stream': { schema: z.union([ExecutionEvent, ExecutionDelta]) },
+        'application/json': { schema: pageOf(ExecutionEvent).openapi('ExecutionEventPage') },
+      },
+    },
+    204: { description: 'The execution rests and you have seen it all' },
     ...errors(ExecutionNotFound, TooManyStreams),
   },
+})
+
+export const createStreamTicket = defineRoute({
+  operationId: 'createStreamTicket',
+  method: 'post',
+  path: '/executions/{id}/stream-ticket',
+  tags,
+  scope: 'read',
+  home: 'tenant',
+  summary: 'Get a ticket for the event stream of one execution',
+  description:
+    'For `EventSource` in a browser, which cannot send a key: `GET /executions/{id}/events?ticket=…`. A ticket opens the events of this ' +
+    'execution for a minute; a stream that was opened with it goes on for as long as the key that asked for it is good.',
+  request: { params: IdParam },
+  responses: { 201: json(StreamTicket, 'The ticket'), ...errors(ExecutionNotFound) },
 })
 
 export const cancelExecution = defineRoute({
@@ -184,6 +272,20 @@ export const cancelExecution = defineRoute({
   responses: { 200: json(Execution, 'The cancelled execution'), ...errors(ExecutionNotFound, ExecutionEnded) },
 })
 
+export const pauseExecution = defineRoute({
+  operationId: 'pauseExecution',
+  method: 'post',
+  path: '/executions/{id}/pause',
+  tags,
+  scope: 'execute',
+  home: 'tenant',
+  summary: 'Let an execution rest until it is resumed',
+  description:
+    'Sub-steps in flight end and are kept; nothing more begins. Until then it runs on with `pauseRequestedAt` set. Pausing twice answers the same.',
+  request: { params: IdParam },
+  responses: { 202: json(Execution, 'The execution'), ...errors(ExecutionNotFound, ExecutionNotPausable) },
+})
+
 export const resumeExecution = defineRoute({
   operationId: 'resumeExecution',
   method: 'post',
@@ -192,12 +294,33 @@ export const resumeExecution = defineRoute({
   scope: 'execute',
   home: 'tenant',
   rateClass: 'execute',
+  hasOptionalBody: true,
   summary: 'Go on with what has not completed',
-  description: 'For suspended, partial and failed executions. Completed sub-steps are not run again.',
-  request: { params: IdParam },
+  description:
+    'For paused, suspended, partial and failed executions, and for one that is about to pause. Completed sub-steps are not run again.',
+  request: { params: IdParam, body: { required: false, ...json(ResumeExecution, 'Other limits, if wanted') } },
   responses: {
     202: json(Execution, 'The execution'),
     ...errors(ExecutionNotFound, ExecutionNotResumable, QuotaExceeded),
+  },
+})
+
+export const retrySubStep = defineRoute({
+  operationId: 'retrySubStep',
+  method: 'post',
+  path: '/executions/{id}/sub-steps/{subStepId}/retry',
+  tags,
+  scope: 'execute',
+  home: 'tenant',
+  rateClass: 'execute',
+  summary: 'Run one sub-step again, and what depends on it',
+  description:
+    'For a completed or failed sub-step of an execution that rests. It, every sub-step that depends on it, and the synthesis are run again ' +
+    'with new idempotency keys; all others keep their results.',
+  request: { params: SubStepParams },
+  responses: {
+    202: json(Execution, 'The execution'),
+    ...errors(ExecutionNotFound, SubStepNotFound, SubStepNotRetryable, QuotaExceeded),
   },
 })
 

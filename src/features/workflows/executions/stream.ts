@@ -1,70 +1,85 @@
+import { type LiveAnswers, liveTopic } from '#desiagent/executor/live-answers.ts'
+import { Bell } from '#kit/bell.ts'
 import type { RequestContext } from '#kit/http/env.ts'
 import type { OpenStreams } from '#kit/http/open-streams.ts'
-import { type SseMessage, sse } from '#kit/http/sse.ts'
+import { type SseSource, sse } from '#kit/http/sse.ts'
 import type { Wake } from '#ports/wake.ts'
 import type { WorkflowContext } from '../context.ts'
-import { type EventReader, readEvents } from './service.ts'
+import { isResting, type SharedLogs } from './shared-log.ts'
+import { ToldDeltas } from './told-deltas.ts'
 
 /** What every event stream of this process needs. When it goes down they end, and their readers come back with `Last-Event-ID`. */
 export interface EventStreams {
   open: OpenStreams
-  /** Tells that a log has grown. */
+  /** Tells that a log has grown, or that a model has spoken. */
   wake: Wake
+  logs: SharedLogs
+  liveAnswers: LiveAnswers
 }
 
-/** Answers with the log behind `after`, or 204 when the execution rests and the caller has it all. */
+/** Where a stream begins, and what it tells. */
+export interface StreamStart {
+  /** The number of the last event the reader has. */
+  after: number
+  withDeltas: boolean
+}
+
+/** Answers with the log behind `after`, or 204 when the execution rests and the caller has it all. @throws ExecutionNotFound, TooManyStreams */
 export async function streamEvents(
   c: RequestContext,
   ctx: WorkflowContext,
   streams: EventStreams,
   executionId: string,
-  after: number,
+  start: StreamStart,
 ): Promise<Response> {
-  const reader = await readEvents(ctx, executionId, after)
-  if (!reader) return c.body(null, 204)
+  const execution = await ctx.desi.executions.get(executionId)
+  const { lastEventSeq } = execution
+  if (isResting(execution) && start.after >= lastEventSeq) return c.body(null, 204)
   if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': 'text/event-stream; charset=utf-8' })
   const leave = streams.open.enter(ctx.tenant.id)
   const letGo = ctx.hold()
-  const waiting = follow(reader, streams, executionId)
-  return sse(c, {
-    ...waiting,
-    // A key that is revoked meanwhile is told no more, at the next event or heartbeat.
-    read: async () => ((await ctx.isKeyStillGood()) ? waiting.read() : null),
-    end: () => {
-      waiting.end()
-      letGo()
-      leave()
-    },
-  })
+  const source = follow(ctx, streams, { id: executionId, lastEventSeq }, start)
+  const end = () => {
+    source.end()
+    letGo()
+    leave()
+  }
+  return sse(c, { ...source, end }, streams.open.readerLimitMs)
 }
 
-/** The "grown" flag is cleared before the log is read, so a wake-up between reading and waiting is not lost. */
-function follow(reader: EventReader, { wake, open: { stopping } }: EventStreams, executionId: string) {
-  let hasGrown = true
-  let rouse = () => {}
-  const onWake = () => {
-    hasGrown = true
-    rouse()
-  }
-  const unsubscribe = wake.subscribe(executionId, onWake)
-  stopping.addEventListener('abort', onWake)
+function follow(
+  ctx: WorkflowContext,
+  { wake, logs, liveAnswers, open: { stopping } }: EventStreams,
+  { id, lastEventSeq }: { id: string; lastEventSeq: number },
+  { after, withDeltas }: StreamStart,
+): SseSource {
+  const log = logs.join(ctx.tenant.id, id)
+  const deltas = withDeltas ? new ToldDeltas(id, liveAnswers) : null
+  const bell = new Bell()
+  const topics = deltas ? [id, liveTopic(id)] : [id]
+  const subscriptions = topics.map((topic) => wake.subscribe(topic, bell.ring))
+  stopping.addEventListener('abort', bell.ring)
+  let last = after
+  let isOver = false
+
   return {
-    async read(): Promise<SseMessage[] | null> {
-      hasGrown = false
-      if (stopping.aborted) return null
-      const events = await reader.read()
-      return events?.map((event) => ({ id: String(event.seq), event: event.type, data: JSON.stringify(event) })) ?? null
+    async read() {
+      bell.hush() // before the log is read: a wake-up between reading and waiting must not be lost
+      if (isOver || stopping.aborted) return null
+      if (!(await ctx.isKeyStillGood())) return null // a key that is revoked meanwhile is told no more
+      const speaking = deltas?.speaking() ?? []
+      const piece = await log.read(ctx.desi.executions, last, lastEventSeq)
+      const told = deltas ? deltas.weave(piece, speaking) : piece
+      last = told.last
+      isOver = told.isEnd
+      return isOver && told.text === '' ? null : told.text
     },
-    wait(signal: AbortSignal): Promise<void> {
-      if (hasGrown || signal.aborted) return Promise.resolve()
-      return new Promise((resolve) => {
-        rouse = resolve
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
-    },
-    end: () => {
-      unsubscribe()
-      stopping.removeEventListener('abort', onWake)
+    wait: (ms) => bell.wait(ms),
+    end() {
+      for (const unsubscribe of subscriptions) unsubscribe()
+      stopping.removeEventListener('abort', bell.ring)
+      log.leave()
+      bell.ring()
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { ControlContext } from '#kit/context.ts'
 import { NoTenantDatabase } from '#kit/db/databases.ts'
-import { directoryOf } from '#kit/db/directory.ts'
+import { directoryOf, lookAgainAt } from '#kit/db/directory.ts'
 import type { Tenant, UpdateTenant } from '../contract.ts'
 import { TenantNotFound, TenantPending } from '../errors.ts'
 import * as rows from '../repository.ts'
@@ -44,11 +44,11 @@ export async function changeTenant(ctx: ControlContext, id: string, input: Updat
   const { tenant: before } = await findSettled(ctx, id)
   // What came too late to be stopped with the rest must not run on by itself.
   if (input.status === 'active' && before.status === 'suspended') await stopWork(ctx, id)
-  const now = ctx.now().toISOString()
+  const now = ctx.now()
   const changeId = ctx.newId() // one due work for each change: of two at once the first to end must not call off the other's
   await ctx.transaction(async (tx) => {
-    if (!(await rows.updateTenant(tx, id, input, now))) throw new TenantNotFound() // purged meanwhile
-    await directoryOf(tx, id).putDueWork('tenant_record', changeId, now)
+    if (!(await rows.updateTenant(tx, id, input, now.toISOString()))) throw new TenantNotFound() // purged meanwhile
+    await directoryOf(tx, id).putDueWork('tenant_record', changeId, lookAgainAt(now))
   })
   const after = await finishChange(ctx, id)
   await directoryOf(ctx.db, id).removeDueWork('tenant_record', changeId)

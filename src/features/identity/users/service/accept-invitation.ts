@@ -2,14 +2,13 @@ import type { ControlContext } from '#kit/context.ts'
 import { parseInvitationToken } from '#kit/crypto/api-key.ts'
 import { sha256Hex } from '#kit/crypto/hash.ts'
 import { seal, unseal } from '#kit/crypto/seal.ts'
-import { directoryOf, findTenantOfKey } from '#kit/db/directory.ts'
-import { addSeconds } from '#kit/time.ts'
+import { directoryOf, findTenantOfKey, putDueWorkOnce } from '#kit/db/directory.ts'
 import { makeKey } from '../../api-keys/make-key.ts'
 import type { KeyMaking } from '../../api-keys/service.ts'
 import { findTenant } from '../../tenants/repository.ts'
 import type { AcceptedInvitation, AcceptInvitation } from '../contract.ts'
 import { InvitationNotFound } from '../errors.ts'
-import { REPEATABLE_SECONDS } from '../invitations-repository.ts'
+import { repeatableUntil } from '../invitations-repository.ts'
 import type { Acceptance, AcceptanceOutcome } from '../operations.ts'
 
 const SEALED_FOR = 'invitation'
@@ -37,8 +36,9 @@ export async function acceptInvitation(
     sealedKey: await seal(key, token, SEALED_FOR),
     at: ctx.now().toISOString(),
   }
-  const repeatableUntil = addSeconds(new Date(acceptance.at), REPEATABLE_SECONDS)
-  await directory.putDueWork('accepted_invitation', tokenId, repeatableUntil.toISOString()) // the sealed key must not stay
+  // The sealed key must not stay, whatever happens to this process; nor any longer because somebody asks again.
+  const end = { tenantId, kind: 'accepted_invitation', subjectId: tokenId } as const
+  await putDueWorkOnce(ctx.db, end, repeatableUntil(acceptance.at))
   const { accepted, endedTokenIds } = await ctx.tenants
     .run(tenantId, 'acceptInvitation', acceptance)
     .then((outcome) => outcome as AcceptanceOutcome)
@@ -50,6 +50,7 @@ export async function acceptInvitation(
   await directory.removeKey(...endedTokenIds, ...(isSpare ? [hashed.keyId] : []))
   const firstKey = accepted && (await unseal(accepted.sealedKey, token, SEALED_FOR))
   if (!accepted || firstKey === null) throw new InvitationNotFound()
+  await directory.putDueWork(end.kind, end.subjectId, accepted.repeatableUntil) // it was put too early if the first who tried failed
   const { tenant, user, apiKey } = accepted
   return { tenant, user, apiKey: { ...apiKey, key: firstKey } }
 }
