@@ -48,10 +48,10 @@ describe.skipIf(!hasBrowser)('Swagger UI', () => {
     const { page, requests, complaints } = await openDocs(browser, server)
 
     await page.locator('.btn.authorize').first().click()
-    const dialog = page.locator('.modal-ux')
-    await dialog.locator('input').fill(key)
-    await dialog.locator('button[type=submit]').click()
-    await dialog.locator('.btn-done').click()
+    const form = page.locator('.modal-ux form').filter({ hasText: 'apiKey' }).first() // before that of the ticket
+    await form.locator('input').fill(key)
+    await form.locator('button[type=submit]').click()
+    await form.locator('.btn-done').click()
 
     const getMe = page.locator('#operations-Authentication-getMe')
     await getMe.locator('.opblock-summary-control').click()

@@ -157,6 +157,7 @@ describe('what was used for a piece of work', () => {
     durationMs: 1,
     createdAt: at,
     reservationId: null,
+    settlement: null,
   }
 
   test('gives a line for each resource, tokens that were cached apart', () => {

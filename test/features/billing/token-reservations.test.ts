@@ -155,6 +155,7 @@ describe('the tokens of calls in flight', () => {
     const metering = createMetering({ newId, now: clock.now })
     const dying = {
       promptCharacters: 300,
+      promptTokensAtMost: () => 300,
       maxTokens: 1_000_000,
       timeoutMs: 60_000,
       signal: AbortSignal.timeout(60_000),

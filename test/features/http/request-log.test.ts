@@ -69,10 +69,14 @@ test('no line holds a key, a body or a query', async () => {
   await acme.get('/agents?name=the-secret-name')
   await api.client('the-wrong-credential').get('/agents')
   await api.client(null).raw('/api/v2/agents?api_key=the-key-in-the-query')
+  const { id } = await acme.run('Count the words of "a b c"')
+  const { body: opened } = await acme.post(`/executions/${id}/stream-ticket`)
+  await api.client(null).events(id, undefined, undefined, `?ticket=${opened.ticket}`)
 
   const written = JSON.stringify(lines)
   expect(requests(lines).length).toBeGreaterThanOrEqual(5)
-  for (const secret of [acme.key, made.key, api.superAdmin.key, 'the-secret', 'the-wrong', 'the-key-in']) {
+  const secrets = [acme.key, made.key, api.superAdmin.key, opened.ticket]
+  for (const secret of [...secrets, 'the-secret', 'the-wrong', 'the-key-in']) {
     expect(written).not.toContain(secret)
   }
 })

@@ -12,6 +12,8 @@ interface Belongings {
   clarificationDagId: string
   experimentId: string
   executionId: string
+  subStepId: string
+  scheduleId: string
   artifactId: string
   apiKeyId: string
   invoiceId: string
@@ -36,10 +38,16 @@ const PARAMETERS: Record<string, (of: Belongings) => Record<string, string>> = {
   '/executions/{id}/details': ({ executionId }) => ({ id: executionId }),
   '/executions/{id}/sub-steps': ({ executionId }) => ({ id: executionId }),
   '/executions/{id}/events': ({ executionId }) => ({ id: executionId }),
+  '/executions/{id}/stream-ticket': ({ executionId }) => ({ id: executionId }),
+  '/executions/{id}/pause': ({ executionId }) => ({ id: executionId }),
+  '/executions/{id}/sub-steps/{subStepId}/retry': ({ executionId, subStepId }) => ({ id: executionId, subStepId }),
   '/executions/{id}/cancel': ({ executionId }) => ({ id: executionId }),
   '/executions/{id}/resume': ({ executionId }) => ({ id: executionId }),
   '/executions/{id}/artifacts': ({ executionId }) => ({ id: executionId }),
   '/executions/{id}/artifacts/{artifactId}': ({ executionId, artifactId }) => ({ id: executionId, artifactId }),
+  '/schedules/{id}': ({ scheduleId }) => ({ id: scheduleId }),
+  '/schedules/{id}/next-runs': ({ scheduleId }) => ({ id: scheduleId }),
+  '/schedules/{id}/occurrences': ({ scheduleId }) => ({ id: scheduleId }),
   '/billing/invoices/{id}': ({ invoiceId }) => ({ id: invoiceId }),
   '/costs/executions/{id}': ({ executionId }) => ({ id: executionId }),
   '/costs/dags/{id}': ({ dagId }) => ({ id: dagId }),
@@ -55,6 +63,9 @@ const BODIES: Record<string, object> = {
   updateAgent: { description: 'taken over' },
   updateDag: { dagTitle: 'taken over' },
   resumeClarification: { userResponse: 'taken over' },
+  executeDag: {},
+  resumeExecution: {},
+  updateSchedule: { scheduleActive: false },
 }
 
 const named = tenantRoutes.filter(({ path }) => path.includes('{') && !SHARED_NAMES.includes(path))
@@ -73,6 +84,8 @@ async function belongingsOf(api: TestApi, client: Client & { tenantId: string })
   const execution = await client.run('Summarise notes.md and write the result to out.md', {
     inputs: [{ name: 'notes.md', content: '# Notes\n\nWe ship on Friday.\n' }],
   })
+  const steps = await client.get(`/executions/${execution.id}/sub-steps`)
+  const schedules = await client.get('/schedules')
   const artifacts = await client.get(`/executions/${execution.id}/artifacts`)
   const key = await client.post('/auth/api-keys', { name: 'second', scopes: ['read'] })
   await writeInvoice(api, client.tenantId)
@@ -84,6 +97,8 @@ async function belongingsOf(api: TestApi, client: Client & { tenantId: string })
     clarificationDagId: vague.body.dagId,
     experimentId: await experimentOf(client),
     executionId: execution.id,
+    subStepId: steps.body.data[0].id,
+    scheduleId: schedules.body.data[0].id,
     artifactId: artifacts.body.data[0].id,
     apiKeyId: key.body.id,
     invoiceId: invoices.body.data[0].id,

@@ -7,6 +7,7 @@ import type { Client } from '#test/support/client.ts'
 import { startApi, type TestApi } from '#test/support/start-api.ts'
 import { collectLog } from '../http/collect-log.ts'
 import { HeldClock } from '../http/held-clock.ts'
+import { guessFor } from './forged-keys.ts'
 
 const MINUTE_MS = 60_000
 const TEN_MINUTES_MS = 10 * MINUTE_MS
@@ -203,4 +204,57 @@ test('the sealed key and its token are gone after ten minutes, though nobody com
 
   expect([await invitationsOf(api, acme), await due()]).toEqual([[], 0])
   expect(await indexed(api)).not.toContain(tokenId)
+})
+
+async function dueAt(api: TestApi, tokenId: string): Promise<string | undefined> {
+  const due = api.api.stores.control.selectFrom('due_work').select('due_at').where('kind', '=', 'accepted_invitation')
+  return (await due.where('subject_id', '=', tokenId).executeTakeFirst())?.due_at
+}
+
+test('asking again does not keep the sealed key any longer', async () => {
+  const { api, acme, clock } = await start()
+  const token = await invite(acme, 'ada@x.test')
+  const tokenId = parseInvitationToken(token)?.tokenId as string
+  await accept(api, token)
+  const end = await dueAt(api, tokenId)
+  expect(end).toBe('2026-03-01T12:10:00.000Z')
+
+  clock.pass(9 * MINUTE_MS)
+  expect(await outcome(accept(api, token))).toBe(201)
+  expect(await dueAt(api, tokenId)).toBe(end)
+  clock.pass(MINUTE_MS)
+  await api.api.tick()
+  expect([await invitationsOf(api, acme), await dueAt(api, tokenId)]).toEqual([[], undefined])
+})
+
+test('a guess before moves the end neither away nor ahead of the acceptance', async () => {
+  const { api, acme, clock } = await start()
+  const token = await invite(acme, 'ada@x.test')
+  const tokenId = parseInvitationToken(token)?.tokenId as string
+  expect(await outcome(accept(api, guessFor(token)))).toBe(NOT_VALID)
+  clock.pass(9 * MINUTE_MS)
+  expect(await outcome(accept(api, guessFor(token)))).toBe(NOT_VALID)
+  expect(await dueAt(api, tokenId)).toBe('2026-03-01T12:10:00.000Z')
+
+  expect(await outcome(accept(api, token))).toBe(201)
+  expect(await dueAt(api, tokenId)).toBe('2026-03-01T12:19:00.000Z')
+  expect(await outcome(accept(api, guessFor(token)))).toBe(NOT_VALID)
+  expect(await dueAt(api, tokenId)).toBe('2026-03-01T12:19:00.000Z')
+})
+
+test('what is looked at too early is looked at again when it ends', async () => {
+  const { api, acme, clock } = await start()
+  const token = await invite(acme, 'ada@x.test')
+  const tokenId = parseInvitationToken(token)?.tokenId as string
+  await accept(api, token)
+  // As after a crash between the acceptance and the word of its end, when somebody had guessed before.
+  const row = api.api.stores.control.updateTable('due_work').set({ due_at: '2026-03-01T12:02:00.000Z' })
+  await row.where('subject_id', '=', tokenId).execute()
+  clock.pass(2 * MINUTE_MS)
+  await api.api.tick()
+
+  expect([(await invitationsOf(api, acme)).length, await dueAt(api, tokenId)]).toEqual([1, '2026-03-01T12:10:00.000Z'])
+  clock.pass(8 * MINUTE_MS)
+  await api.api.tick()
+  expect([await invitationsOf(api, acme), await dueAt(api, tokenId)]).toEqual([[], undefined])
 })

@@ -115,6 +115,22 @@ async function misplaceKeys(send: Send, admin: string): Promise<string[]> {
   return [...wrong, basic]
 }
 
+/** A ticket stands in the URL, where logs like to look. */
+async function useTickets(send: Send, admin: string, executionId: string): Promise<string[]> {
+  const path = `/api/v2/executions/${executionId}`
+  const made = await send('POST', `${path}/stream-ticket`, { key: admin })
+  expect(made.status).toBe(201)
+  const { ticket } = made.body as { ticket: string }
+  const wrong = ticket.split('').reverse().join('')
+  expect((await send('GET', `${path}/events?ticket=${ticket}`)).status).toBe(200)
+  expect((await send('GET', `${path}/events?ticket=${wrong}`)).status).toBe(401)
+  expect((await send('GET', `/api/v2/executions/${crypto.randomUUID()}/events?ticket=${ticket}`)).status).toBe(401)
+  expect((await send('GET', `${path}?ticket=${ticket}`)).status).toBe(401)
+  expect((await send('GET', `${path}/events?after=x&ticket=${ticket}`)).status).toBe(400)
+  expect((await send('GET', `${path}/events`, { key: ticket })).status).toBe(401)
+  return [ticket, wrong]
+}
+
 test('a full run at the most talkative level says no secret, and has a line for every request', async () => {
   let misfortune = MISFORTUNES[0] as (call: ModelCall) => Reply
   const model = await openAiServer((call) => misfortune(call))
@@ -161,6 +177,7 @@ test('a full run at the most talkative level says no secret, and has a line for 
     })
     expect(status).toBe(202)
     await send('GET', `/api/v2/executions/${body.id}/events`, { key: admin })
+    secrets.push(...(await useTickets(send, admin, body.id)))
     await send('POST', '/api/v2/create-execute', { key: admin, body: { goalText: `use ${IN_BODIES} to log in` } })
   }
   expect(new Set(model.calls.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${PROVIDER_KEY}`]))

@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
+import { directoryOf, lookAgainAt } from '#kit/db/directory.ts'
 import type { Client } from '#test/support/client.ts'
 import { type ModelCall, openAiServer, type Reply } from '#test/support/openai-server.ts'
 import { startApi, type TestApi } from '#test/support/start-api.ts'
@@ -76,7 +77,7 @@ describe('not all at once', () => {
 })
 
 describe('what a person can cure', () => {
-  /** When the experiment was looked at last, once nobody works on it. */
+  /** When the experiment is looked at next, once nobody works on it. */
   async function putOff(api: TestApi, tenantId: string, id: string): Promise<string | undefined> {
     const tenant = new Database(`${api.dataDir}/tenants/${tenantId}/agent.db`, { readonly: true })
     const row = tenant.prepare('select lease_owner from experiments where id = ?').get(id) as { lease_owner: string }
@@ -101,15 +102,16 @@ describe('what a person can cure', () => {
     clock.pass(1_000)
     expect((await set('suspend')).status).toBe(200)
     letGo()
-    await expect.poll(() => putOff(api, acme.tenantId, body.id)).toBe('2026-03-01T12:00:01.000Z')
-    clock.pass(10_000)
+    await expect.poll(() => putOff(api, acme.tenantId, body.id)).toBe('2026-03-01T12:01:01.000Z')
+    clock.pass(59_999)
     await api.api.tick() // too early to look at it again
-    clock.pass(49_000)
+    expect(await putOff(api, acme.tenantId, body.id)).toBe('2026-03-01T12:01:01.000Z')
+    clock.pass(1)
     const tenant = new Database(`${api.dataDir}/tenants/${acme.tenantId}/agent.db`, { readonly: true })
     const writes = () => tenant.pragma('data_version') // another number after each write of somebody else
     const before = writes()
     await api.api.tick()
-    await expect.poll(() => putOff(api, acme.tenantId, body.id)).toBe('2026-03-01T12:01:00.000Z')
+    await expect.poll(() => putOff(api, acme.tenantId, body.id)).toBe('2026-03-01T12:02:01.000Z')
     expect([model.calls.length, writes()]).toEqual([4, before])
     tenant.close()
 
@@ -198,18 +200,14 @@ describe('what a person can cure', () => {
 test('an experiment that is announced and about to be written is not forgotten by who looks for what is due', async () => {
   const clock = new HeldClock()
   const { api, acme } = await withPlanner(() => GOOD, { now: clock.now })
-  const announced = { tenant_id: acme.tenantId, kind: 'experiment', subject_id: crypto.randomUUID() }
-  const { control } = api.api.stores
-  await control
-    .insertInto('due_work')
-    .values({ ...announced, due_at: clock.now().toISOString() })
-    .execute()
+  const announced = crypto.randomUUID()
+  await directoryOf(api.api.stores.control, acme.tenantId).putDueWork('experiment', announced, lookAgainAt(clock.now()))
 
   await api.api.tick()
   await completed(acme, (await started(acme)).body.id) // whatever was put in before has had its turn
-  expect(await due(api)).toEqual([{ subject_id: announced.subject_id }])
+  expect(await due(api)).toEqual([{ subject_id: announced }])
 
-  clock.pass(60_000) // by now whoever announced it is dead
+  clock.pass(30_000) // by now whoever announced it is dead
   await api.api.tick()
   await expect.poll(() => due(api)).toEqual([])
 })
