@@ -12,12 +12,14 @@ import type { TenantHomes } from '#kit/db/tenant-homes.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import type { Clock } from '#kit/time.ts'
 import type { Directory, DueWorkKind } from '#ports/directory.ts'
+import type { ScheduleQueue } from '#ports/queue.ts'
 
 export interface DueWorkParts {
   control: ControlDb
   homes: TenantHomes
   tenants: TenantOperations
   desiOf(tenantId: string, db: TenantDb): DesiAgent
+  scheduleQueue: ScheduleQueue
   now: Clock
 }
 
@@ -29,11 +31,15 @@ export type HandledKind = Exclude<DueWorkKind, 'execution' | 'experiment'>
 
 /** What is done with due work. A handler that rejects leaves its row, which then comes up again. */
 export function dueWorkHandlers(parts: DueWorkParts): Record<HandledKind, DueWorkHandler> {
-  const { control, homes, tenants, desiOf, now } = parts
+  const { control, homes, tenants, desiOf, scheduleQueue, now } = parts
 
   return {
     planning: inTenant((desi, dagId) => desi.dags.interrupt(dagId)),
-    schedule: inTenant((desi, scheduleId) => desi.schedules.fire(scheduleId)),
+    // Noted at once: what waits for its turn to be begun must not be taken for missed.
+    schedule: async (work, directory) => {
+      await inTenant((desi, scheduleId) => desi.schedules.note(scheduleId))(work, directory)
+      scheduleQueue.push({ tenantId: work.tenantId, scheduleId: work.subjectId })
+    },
     schedule_index: inTenant((desi) => desi.schedules.index()),
     invoice: closeMonth,
     tenant_record: finishTenantChange,

@@ -1,12 +1,21 @@
 import type { DesiAgent } from '#desiagent/index.ts'
 import { readStanding } from '#features/identity/tenants/service.ts'
+import { NoTenantDatabase } from '#kit/db/databases.ts'
 import { bringForward, claimDueWork, type DueWork, directoryOf, lookAgainAt } from '#kit/db/directory.ts'
 import type { PinnedHome } from '#kit/db/tenant-homes.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { addMilliseconds } from '#kit/time.ts'
 import type { DueWorkKind } from '#ports/directory.ts'
 import type { Log } from '#ports/log.ts'
-import type { ExecutionJob, ExecutionQueue, ExperimentJob, ExperimentQueue, WorkQueue } from '#ports/queue.ts'
+import type {
+  ExecutionJob,
+  ExecutionQueue,
+  ExperimentJob,
+  ExperimentQueue,
+  ScheduleJob,
+  ScheduleQueue,
+  WorkQueue,
+} from '#ports/queue.ts'
 import { type DueWorkParts, dueWorkHandlers, type HandledKind } from './due-work.ts'
 import { TENANT_IS_SUSPENDED } from './tenant-operations.ts'
 
@@ -21,7 +30,7 @@ export interface JobParts extends DueWorkParts {
     settled(): Promise<void>
   }
   /** Fires schedules, which may take minutes: nothing else is to wait for them. */
-  scheduleQueue: WorkQueue<HandledWork>
+  scheduleQueue: ScheduleQueue
   /** No other process works on these databases: what anybody else was at when this one starts is a dead one's. */
   isSoleProcess: boolean
   /** Aborts when the process goes down. */
@@ -46,7 +55,7 @@ async function runUnlessSuspended(desi: DesiAgent, db: TenantDb, executionId: st
 
 /** The work without a request. */
 export function createJobs(parts: JobParts) {
-  const { control, homes, desiOf, queue, experimentQueue, dueWorkQueue, scheduleQueue, stopping, log, now } = parts
+  const { control, homes, desiOf, queue, experimentQueue, dueWorkQueue, stopping, log, now } = parts
   const handlers = dueWorkHandlers(parts)
 
   return {
@@ -75,6 +84,16 @@ export function createJobs(parts: JobParts) {
         else await directoryOf(control, tenantId).removeDueWork('experiment', experimentId)
       } catch (error) {
         log.error({ err: error, tenantId, experimentId }, 'an experiment could not be run')
+      }
+    },
+
+    /** Begins what has come up of one schedule. Never rejects: what failed comes up again. */
+    async fireSchedule({ tenantId, scheduleId }: ScheduleJob): Promise<void> {
+      try {
+        await homes.use(tenantId, (db) => desiOf(tenantId, db).schedules.fire(scheduleId))
+      } catch (error) {
+        if (error instanceof NoTenantDatabase) return // purged meanwhile, with its row
+        log.error({ err: error, tenantId, scheduleId }, 'a schedule could not be fired')
       }
     },
 
@@ -122,7 +141,6 @@ export function createJobs(parts: JobParts) {
   function pass({ tenantId, kind, subjectId }: DueWork): void {
     if (kind === 'execution') queue.push({ tenantId, executionId: subjectId })
     else if (kind === 'experiment') experimentQueue.push({ tenantId, experimentId: subjectId })
-    else if (kind === 'schedule') scheduleQueue.push({ tenantId, kind, subjectId })
     else dueWorkQueue.push({ tenantId, kind, subjectId })
   }
 

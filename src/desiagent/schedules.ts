@@ -8,6 +8,7 @@ import { executionsOf } from './executions.ts'
 import type { RunningExecutions } from './executor/running.ts'
 import type { DesiAgentParts } from './parts.ts'
 import { changedSchedule } from './schedules/change-schedule.ts'
+import { noteMoments } from './schedules/come-up.ts'
 import { assertComesUp, describeCron } from './schedules/cron.ts'
 import { keepIndexed } from './schedules/due-index.ts'
 import { fireSchedule } from './schedules/fire.ts'
@@ -76,7 +77,7 @@ export function schedulesOf(parts: DesiAgentParts, dags: ReturnType<typeof dagsO
           const before = await store.lockSchedule(tx, id)
           if (!before) throw new ScheduleNotFound()
           const after = await changedSchedule(tx, before, patch, shared)
-          if (patch.goal !== undefined) await assertCanBegin(tx, shared.models, after)
+          if (patch.goal !== undefined || patch.limits !== undefined) await assertCanBegin(tx, shared.models, after)
           await store.updateSchedule(tx, after)
           return after
         }),
@@ -107,6 +108,9 @@ export function schedulesOf(parts: DesiAgentParts, dags: ReturnType<typeof dagsO
       await this.get(id)
       return listOccurrences(db, id, status, page)
     },
+
+    /** Writes down what has come up, soon after; `fire` begins it when there is room. */
+    note: (id: string): Promise<void> => noteMoments(parts, id),
 
     /**
      * Does everything that is due for a schedule and says when to come again. May take minutes, when a goal is planned;

@@ -51,7 +51,8 @@ export async function openApi(config: Config, overrides: Overrides = {}): Promis
     app: createApp(appParts(stores, engine, stopping.signal)),
     stores,
     async startWork() {
-      for (const one of dueWorkQueues) one.start(jobs.doDueWork)
+      dueWorkQueue.start(jobs.doDueWork)
+      scheduleQueue.start(jobs.fireSchedule)
       await jobs.recover()
       queue.start(jobs.runExecution)
       experimentQueue.start(jobs.runExperiment)

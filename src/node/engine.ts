@@ -16,7 +16,7 @@ import { FairQueue } from '#platform/node/fair-queue.ts'
 import { guardedFetch } from '#platform/node/outbound-fetch.ts'
 import { type PromMetrics, promMetrics } from '#platform/node/prom-metrics.ts'
 import { Ticker } from '#platform/node/ticker.ts'
-import type { ExecutionJob, ExperimentJob } from '#ports/queue.ts'
+import type { ExecutionJob, ExperimentJob, ScheduleJob } from '#ports/queue.ts'
 import type { Config } from '../config.ts'
 import { createJobs, type HandledWork } from '../jobs.ts'
 import { engineOperations, storeOperations, tenantOperations } from '../tenant-operations.ts'
@@ -26,8 +26,8 @@ import type { Overrides, Stores } from './stores.ts'
 const TICK_EVERY_MS = 1_000
 /** Tenants whose due work is done at once; a moment's work each. */
 const DUE_WORK_AT_ONCE = 8
-/** Firing one may take minutes, when it plans a goal: so many that those which only begin an execution need not wait. */
-const SCHEDULES_AT_ONCE = { concurrency: 200, perTenant: 16 }
+/** Firing one may take minutes, when it plans a goal; what has come up is written down without waiting for that. */
+const SCHEDULES_AT_ONCE = { concurrency: 200, perTenant: 50 }
 /** Each plans some trials at once: a burst of experiments must leave room for executions. */
 const EXPERIMENTS_AT_ONCE = 5
 
@@ -36,7 +36,7 @@ export interface Engine {
   queue: FairQueue<ExecutionJob>
   experimentQueue: FairQueue<ExperimentJob>
   dueWorkQueue: FairQueue<HandledWork>
-  scheduleQueue: FairQueue<HandledWork>
+  scheduleQueue: FairQueue<ScheduleJob>
   running: RunningExecutions
   models: Models
   streams: EventStreams
@@ -120,7 +120,7 @@ function queuesOf(config: Config) {
       perTenant: EXPERIMENTS_AT_ONCE,
     }),
     dueWorkQueue: new FairQueue<HandledWork>({ concurrency: DUE_WORK_AT_ONCE, perTenant: 1 }),
-    scheduleQueue: new FairQueue<HandledWork>(SCHEDULES_AT_ONCE),
+    scheduleQueue: new FairQueue<ScheduleJob>(SCHEDULES_AT_ONCE),
   }
 }
 

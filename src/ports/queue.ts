@@ -20,6 +20,12 @@ export interface ExperimentJob {
 }
 export type ExperimentQueue = WorkQueue<ExperimentJob>
 
+export interface ScheduleJob {
+  tenantId: string
+  scheduleId: string
+}
+export type ScheduleQueue = WorkQueue<ScheduleJob>
+
 /** Shares the places of a process among its tenants. */
 export interface Turns {
   /**

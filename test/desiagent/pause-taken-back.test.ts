@@ -16,6 +16,7 @@ async function running() {
     owner: parts.shared.running.owner,
     until: addMilliseconds(now, 30_000).toISOString(),
     isSoleProcess: true,
+    renewedEveryMs: 10_000,
   }
   const claimed = (await claimExecution(parts.db, id, lease, now.toISOString())) as Claimed
   return { desi, id, journal: new Journal(parts, claimed) }

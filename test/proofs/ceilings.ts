@@ -49,6 +49,7 @@ export const proveCeilings: Proof = async ({ n, seed, durable, lateMs, say }) =>
   try {
     await eachAtOnce(cases, AT_ONCE, (each) => runCase(server.acme(), each, model, tally, chance))
     sayFigures(say, cases, tally)
+    for (const line of server.warnings()) say(`the server warns: ${line}`)
     return [...tally.violations, ...server.errors().map((line) => `the log says: ${line}`)]
   } finally {
     await server.close()

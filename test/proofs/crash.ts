@@ -43,6 +43,7 @@ export const proveCrashes: Proof = async ({ n, seed, durable, say }) => {
     const executions = await server.acme().all('/executions')
     const stuck = await server.acme().all('/dags?status=planning')
     for (const line of new Set(server.errors().map(withoutDetails))) say(`the log says: ${line}`)
+    for (const line of new Set(server.warnings())) say(`the server warns: ${line}`)
     return [
       ...isServed,
       ...stuck.map(({ id }) => `DAG ${id} is still being planned`),
@@ -129,10 +130,6 @@ function sayFigures(say: (line: string) => void, killer: Killer, { orders }: Cli
 
 /** What errors have in common. */
 function withoutDetails(line: string): string {
-  try {
-    const { msg, err } = JSON.parse(line)
-    return `${msg}: ${err?.message ?? ''}`
-  } catch {
-    return line
-  }
+  const { msg, err } = JSON.parse(line)
+  return `${msg}: ${err?.message ?? ''}`
 }

@@ -109,8 +109,12 @@ export class ProofServer {
 
   /** The lines of all processes that say an error. */
   errors(): string[] {
-    const lines = this.#logs.flatMap((log) => readFileSync(log, 'utf8').split('\n'))
-    return lines.filter((line) => line.includes('"level":"error"') || (line !== '' && !line.startsWith('{')))
+    return this.#lines().filter((line) => line.includes('"level":"error"'))
+  }
+
+  /** What was said beside the log: warnings of the runtime. */
+  warnings(): string[] {
+    return this.#lines().filter((line) => line !== '' && !line.startsWith('{'))
   }
 
   async close(): Promise<void> {
@@ -120,6 +124,10 @@ export class ProofServer {
 
   #caller(key: string): Caller {
     return new Caller(() => this.url, key)
+  }
+
+  #lines(): string[] {
+    return this.#logs.flatMap((log) => readFileSync(log, 'utf8').split('\n'))
   }
 
   #lastLog(): string {

@@ -9,7 +9,7 @@ import { listSubSteps, putBackRunning } from '../store/sub-steps.ts'
 import { forgetDueRow } from './due-row.ts'
 import { suspend } from './finish.ts'
 import { LeaseLost } from './journal.ts'
-import { Run } from './run.ts'
+import { Run, renewalOf } from './run.ts'
 import { leaseEnd } from './start.ts'
 
 /** One that its process died of again is run by itself: the next death tells whether it was the cause. */
@@ -66,7 +66,8 @@ function claim({ db, shared }: DesiAgentParts, executionId: string): Promise<Cla
   const { settings, running } = shared
   const now = shared.now()
   const until = addMilliseconds(now, settings.leaseMs).toISOString()
-  const lease = { owner: running.owner, until, isSoleProcess: settings.isSoleProcess }
+  const { isSoleProcess, leaseMs } = settings
+  const lease = { owner: running.owner, until, isSoleProcess, renewedEveryMs: renewalOf(leaseMs) }
   return claimExecution(db, executionId, lease, now.toISOString())
 }
 

@@ -68,7 +68,7 @@ export class Run {
 
   /** Runs until the execution has ended, rests, gives its place to another, or is no longer ours. @throws what nobody expected */
   async drive(): Promise<void> {
-    const renewal = setInterval(() => this.#renew(), this.parts.shared.settings.leaseMs / 3)
+    const renewal = setInterval(() => this.#renew(), renewalOf(this.parts.shared.settings.leaseMs))
     const deadline = this.#setDeadline()
     try {
       while (!(await this.#runToRest())); // again only when somebody took back the wish for a pause
@@ -221,6 +221,11 @@ export class Run {
     }
     renewing().catch((err: unknown) => shared.log.warn({ err, executionId: id }, 'could not renew a lease'))
   }
+}
+
+/** How often a lease is renewed: twice it may fail before the lease has run out. */
+export function renewalOf(leaseMs: number): number {
+  return Math.round(leaseMs / 3)
 }
 
 function askLeaveOf({ db, shared }: DesiAgentParts, { execution, charged }: Claimed): AskLeave {

@@ -70,8 +70,10 @@ function sortOut(schedule: Schedule, now: number): SortedOut {
   let older = { at: 0, count: 0 }
   for (const { at } of momentsUpTo(schedule.cronSchedule, schedule.timezone, now)) {
     if (at < since || older.count >= COUNTED_IN_ONE_ROW) break
-    if (at >= now - ON_TIME_MS) due.push(at)
-    else if (madeUpFor > 0) {
+    if (at >= now - ON_TIME_MS) {
+      due.push(at)
+      if (schedule.missedRunPolicy === 'once') madeUpFor = 0 // it makes up for what was missed
+    } else if (madeUpFor > 0) {
       madeUpFor -= 1
       due.push(at)
     } else if (missed.length < MISSED_ROWS) missed.push({ at, count: 0 })

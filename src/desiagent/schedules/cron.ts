@@ -43,10 +43,29 @@ export function nextMoment(cronSchedule: string, timezone: string, after: Date):
 function isUnderstood(cronSchedule: string): boolean {
   try {
     cronOf(cronSchedule)
+    if (isExtended(cronSchedule)) return false
     return describeCron(cronSchedule) !== ''
   } catch {
     return false
   }
+}
+
+const NAMES = /\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)(?=[^a-z]|l?$)/gi
+
+/**
+ * Beside crontab(5) three signs are taken, each where it has one meaning: the last day of the month (`L` as its field),
+ * the last or the nth of a weekday (`FRIL`, `FRI#2`). In lists, ranges and other places crons differ about them.
+ */
+function isExtended(cronSchedule: string): boolean {
+  if (cronSchedule.startsWith('@')) return false
+  const [minute = '', hour = '', day = '', month = '', weekday = ''] = cronSchedule.split(/\s+/)
+  const isWhole = day.toUpperCase() === 'L' || !hasSigns(day)
+  const isOneWeekday = /^[0-7](L|#[1-5])$/i.test(weekday.replace(NAMES, '0')) || !hasSigns(weekday)
+  return !isWhole || !isOneWeekday || [minute, hour, month].some(hasSigns)
+}
+
+function hasSigns(field: string): boolean {
+  return /[a-z#?+]/i.test(field.replace(NAMES, ''))
 }
 
 export function scheduleInvalid(field: 'cronSchedule' | 'timezone' | 'scheduleActive' | 'dagId', reason: string) {

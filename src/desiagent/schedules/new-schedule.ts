@@ -1,6 +1,7 @@
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
 import { resolveAgent } from '../agents.ts'
 import { DagNotFound } from '../errors.ts'
+import { assertPricedForGoal, assertPricedForPlan } from '../limits/priced.ts'
 import { limitsOrNull } from '../limits.ts'
 import type { Models } from '../models/registry.ts'
 import type { SharedParts } from '../parts.ts'
@@ -38,13 +39,14 @@ export function draftSchedule(input: NewSchedule, { now, newId }: SharedParts): 
  *
  * @throws DagNotFound, AgentNotFound, ProviderNotConfigured, ScheduleInvalid
  */
-export async function assertCanBegin(tx: TenantDb, models: Models, { dagId, goal }: Schedule): Promise<void> {
+export async function assertCanBegin(tx: TenantDb, models: Models, { dagId, goal, limits }: Schedule): Promise<void> {
   if (goal) {
     const planner = await resolveAgent(tx, goal.agentName ?? 'planner')
     for (const agent of [planner, await resolveAgent(tx, 'titler')]) models.resolve(goal, agent)
-    return
+    return assertPricedForGoal(tx, models, { limits, params: goal }, planner.name)
   }
   const dag = await findDag(tx, dagId as string)
   if (!dag) throw new DagNotFound()
+  if (dag.plan) await assertPricedForPlan(tx, models, { limits, params: dag.params }, dag.plan)
   if (dag.status !== 'success') throw scheduleInvalid('dagId', 'This DAG has no plan that can be executed.')
 }

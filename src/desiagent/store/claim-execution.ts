@@ -22,6 +22,9 @@ export interface Claimed {
   charged: Charge
 }
 
+/** With how often it is renewed, in milliseconds: so much of a dead process's time is known to nobody. */
+export type RunLease = Lease & { renewedEveryMs: number }
+
 const leaseOf = prepared<TenantTables, { id: string }, { lease_owner: string | null; crash_count: number }>(
   (db, { id }) => db.selectFrom('executions').select(['lease_owner', 'crash_count']).where('id', '=', id),
 )
@@ -39,7 +42,7 @@ export async function countCrashes(db: TenantDb, id: string): Promise<number> {
  *
  * @returns null when it has ended, waits, or is run by somebody
  */
-export async function claimExecution(db: TenantDb, id: string, lease: Lease, now: string): Promise<Claimed | null> {
+export async function claimExecution(db: TenantDb, id: string, lease: RunLease, now: string): Promise<Claimed | null> {
   const fresh = await claimIn(db, id, 'pending', lease, now)
   const row = fresh ?? (await claimIn(db, id, 'running', lease, now))
   if (!row) return null
@@ -59,7 +62,7 @@ async function claimIn(
   db: TenantDb,
   id: string,
   status: ExecutionStatus,
-  lease: Lease,
+  lease: RunLease,
   now: string,
 ): Promise<ExecutionRow | undefined> {
   return db
@@ -68,6 +71,8 @@ async function claimIn(
       lease_owner: lease.owner,
       lease_until: lease.until,
       crash_count: sql<number>`crash_count + case when lease_owner is null then 0 else 1 end`,
+      // Of a crash nobody knows the moment; its lease was renewed at most this long before.
+      ran_ms: sql<number>`ran_ms + case when lease_owner is null then 0 else ${sql.lit(lease.renewedEveryMs)} end`,
       charged_tokens: eb('charged_tokens', '+', eb.ref('reserved_tokens')),
       charged_cost_usd_micros: eb('charged_cost_usd_micros', '+', eb.ref('reserved_cost_usd_micros')),
       reserved_tokens: 0,

@@ -92,7 +92,7 @@ const IdempotencyHeader = z.object({
 
 const UNEXPECTED = { 500: json(ErrorBody, '`internal_error`: something went wrong on our side.') }
 
-function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request'>): ErrorDeclaration[] {
+function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request' | 'method'>): ErrorDeclaration[] {
   const { request } = route
   const implied: ErrorDeclaration[] = route.isUnlimited && route.scope === 'public' ? [] : [RateLimited]
   implied.push(ServerStopping)
@@ -100,7 +100,8 @@ function impliedErrors(route: RouteDuties & Pick<RouteConfig, 'request'>): Error
   if (route.scope !== 'public' && route.scope !== 'any') implied.push(InsufficientScope)
   if (request?.params || request?.query || request?.body || route.isIdempotent) implied.push(ValidationFailed)
   if (route.takesTicket) implied.push(InvalidTicket)
-  if (request?.body) implied.push(MalformedJson, PayloadTooLarge, UnsupportedMediaType)
+  if (request?.body) implied.push(MalformedJson, UnsupportedMediaType)
+  if (route.method !== 'get') implied.push(PayloadTooLarge) // whoever sends a body that is not asked for
   if (route.isIdempotent) implied.push(IdempotencyKeyReused, IdempotencyInProgress)
   return implied
 }

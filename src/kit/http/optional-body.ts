@@ -11,9 +11,17 @@ import { UnsupportedMediaType } from './errors.ts'
 export async function settleOptionalBody(c: RequestContext, { hasOptionalBody }: RouteContract): Promise<void> {
   if (!hasOptionalBody) return
   const text = await c.req.text() // kept by the request: validation reads it again
-  const isJson = c.req.header('content-type')?.includes('json') === true
-  if (text.trim() !== '' && !isJson) throw new UnsupportedMediaType()
-  // Without a content type validation takes it for `{}` by itself; with one it would parse the empty text. Hono keeps
-  // promises here, whatever its types say.
-  if (text.trim() === '' && isJson) c.req.bodyCache.text = Promise.resolve('{}') as never
+  const contentType = c.req.header('content-type')
+  if (text.trim() === '') {
+    if (contentType !== undefined) sayEmptyJson(c)
+  } else if (!contentType?.includes('json')) throw new UnsupportedMediaType()
+}
+
+/** What a client says of a body it does not send is no matter: `curl -d ''` calls it a form. */
+function sayEmptyJson(c: RequestContext): void {
+  const { method, url, headers, signal } = c.req.raw
+  const said = new Headers(headers)
+  said.set('content-type', 'application/json')
+  c.req.raw = new Request(url, { method, headers: said, signal })
+  c.req.bodyCache.text = Promise.resolve('{}') as never // Hono keeps promises here, whatever its types say
 }

@@ -315,12 +315,9 @@ describe('when it comes up', () => {
   test('of moments that are far away is an answer, too', async () => {
     const { acme } = await startAtNoon()
     const ask = (more: object) => acme.post('/schedules/preview', { cronSchedule: '0 * 29 2 *', ...more })
-    for (const from of [
-      '0001-01-01T00:00:00Z',
-      '1900-01-01T00:00:00Z',
-      '2999-12-31T23:59:59Z',
-      '9999-12-31T23:59:59Z',
-    ]) {
+    for (const from of ['0050-06-01T00:00:00Z', '1969-12-31T23:59:59Z', '3000-01-01T00:00:00Z', '9999-12-31T23:59:59Z'])
+      expect((await ask({ from })).status, from).toBe(400)
+    for (const from of ['1970-01-01T00:00:00Z', '2999-12-31T23:59:59Z']) {
       for (const timezone of ['Europe/Berlin', 'Pacific/Apia', 'UTC']) {
         for (const cronSchedule of ['0 * 29 2 *', '30 2 * * *']) {
           expect((await ask({ from, timezone, cronSchedule, count: 100 })).status, `${from} ${timezone}`).toBe(200)

@@ -331,6 +331,7 @@ export const deleteDag = defineRoute({
   scope: 'write',
   home: 'tenant',
   summary: 'Delete a DAG that has no executions',
+  description: 'Its schedules go with it.',
   request: { params: IdParam },
   responses: { 204: { description: 'Deleted' }, ...errors(DagNotFound, DagHasExecutions, DagIsPlanning) },
 })

@@ -107,7 +107,8 @@ const SubStepParams = z.object({ id: z.uuid(), subStepId: z.uuid() })
 export const ResumeExecution = z
   .strictObject({
     limits: ExecutionLimits.optional().openapi({
-      description: 'Takes the place of the limits it had; `{}` takes them away. What was used so far still counts.',
+      description:
+        'Takes the place of the limits it had; `{}` takes them away. What was used so far still counts. Not for one that is about to pause: it has to rest first.',
     }),
   })
   .openapi('ResumeExecution')

@@ -6,6 +6,7 @@ import {
   ScheduleInvalid,
   ScheduleNotFound,
   TooManySchedules,
+  UnpricedModel,
 } from '#desiagent/errors.ts'
 import { MISSED_RUN_POLICIES, OCCURRENCE_STATUSES, OVERLAP_POLICIES } from '#desiagent/schedules/schedule.ts'
 import { defineRoute, errors, json } from '#kit/http/contract.ts'
@@ -23,8 +24,8 @@ const OverlapPolicy = z.enum(OVERLAP_POLICIES).openapi({
 })
 const MissedRunPolicy = z.enum(MISSED_RUN_POLICIES).openapi({
   description:
-    'What passed by more than a minute ago while no server could begin it: `skip` begins none of it, `once` the newest, `all` the ' +
-    'newest `maxMissedRuns`.',
+    'What passed by more than a minute ago while no server could begin it: `skip` begins none of it, `once` the newest unless ' +
+    'another one has come up since, `all` the newest `maxMissedRuns`. They begin one after the other, by the overlap policy: `all` is meant for `enqueue`.',
 })
 const MaxMissedRuns = z.int().min(1).max(100)
 
@@ -142,11 +143,21 @@ export const UpdateSchedule = z
   .openapi('UpdateSchedule')
 export type UpdateSchedule = z.infer<typeof UpdateSchedule>
 
+/** Years beyond are no use to anybody, and libraries differ about them. */
+function isOurTime(moment: string): boolean {
+  const year = new Date(moment).getUTCFullYear()
+  return year >= 1970 && year <= 2999
+}
+
 export const PreviewSchedule = z
   .strictObject({
     cronSchedule: CronSchedule,
     timezone: Timezone.optional(),
-    from: z.iso.datetime({ offset: true }).optional().openapi({ description: 'Now when left out.' }),
+    from: z.iso
+      .datetime({ offset: true })
+      .refine(isOurTime, 'From 1970 to 2999.')
+      .optional()
+      .openapi({ description: 'Now when left out.' }),
     count: z.int().min(1).max(100).default(10),
   })
   .openapi('PreviewSchedule')
@@ -182,11 +193,19 @@ export const createSchedule = defineRoute({
   isIdempotent: true,
   summary: 'Execute a DAG, or plan and execute a goal, again and again',
   description:
-    'At most once a minute, in the time zone given. A tenant has at most 1,000 schedules. What a DAG shows as its own schedule is in the list, too, under the id of the DAG.',
+    'It belongs to the tenant, and goes on when whoever made it is gone. At most once a minute, in the time zone given. A tenant has at most 1,000 schedules. What a DAG shows as its own schedule is in the list, too, under the id of the DAG.',
   request: { body: { required: true, ...json(CreateSchedule, 'What, and when') } },
   responses: {
     201: json(Schedule, 'The schedule'),
-    ...errors(DagNotFound, ScheduleInvalid, TooManySchedules, AgentNotFound, ProviderNotConfigured),
+    ...errors(
+      DagNotFound,
+      ScheduleNotFound,
+      ScheduleInvalid,
+      TooManySchedules,
+      AgentNotFound,
+      ProviderNotConfigured,
+      UnpricedModel,
+    ),
   },
 })
 
@@ -240,7 +259,7 @@ export const updateSchedule = defineRoute({
   request: { params: IdParam, body: { required: true, ...json(UpdateSchedule, 'What to change') } },
   responses: {
     200: json(Schedule, 'The schedule'),
-    ...errors(ScheduleNotFound, ScheduleInvalid, AgentNotFound, ProviderNotConfigured),
+    ...errors(ScheduleNotFound, ScheduleInvalid, AgentNotFound, ProviderNotConfigured, UnpricedModel),
   },
 })
 
