@@ -76,7 +76,7 @@ export class Run {
       if (!(error instanceof LeaseLost)) throw error
     } finally {
       clearInterval(renewal)
-      clearTimeout(deadline)
+      if (deadline !== undefined) clearTimeout(deadline)
     }
   }
 
