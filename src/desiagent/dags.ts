@@ -1,25 +1,13 @@
 import type { Page, PageRequest } from '#kit/db/page.ts'
 import type { TenantDb } from '#kit/db/tenant-tables.ts'
-import { transaction } from '#kit/db/transaction.ts'
-import { isRefusal, type ProductError } from '#kit/errors.ts'
 import { type Agent, resolveAgent } from './agents.ts'
 import type { Dag, DagFilter, DagInput, DagParams, DagPatch, Definition, NewDag, OnPlanned } from './dag.ts'
-import {
-  ClarificationNotAwaited,
-  DagHasExecutions,
-  DagIsPlanning,
-  DagNotExecutable,
-  DagNotFound,
-  UnpricedModel,
-} from './errors.ts'
-import { type ExecutionOrder, leaseEnd, type NewExecution, newExecution, startExecution } from './executor/start.ts'
-import { keepDue } from './keep-due.ts'
-import { PlanningLimits } from './limits/planning-limits.ts'
-import { assertPricedForGoal, assertPricedForPlan } from './limits/priced.ts'
-import type { ExecutionLimits } from './limits.ts'
-import { definitionDag, draftDag, keepInputs } from './new-dag.ts'
+import { type BeginOptions, createAndExecute, executeDag, executeDefinition } from './dags/begin-execution.ts'
+import { ClarificationNotAwaited, DagHasExecutions, DagIsPlanning, DagNotFound } from './errors.ts'
+import { leaseEnd } from './executor/start.ts'
+import type { PlanningLimits } from './limits/planning-limits.ts'
+import { draftDag, keepInputs } from './new-dag.ts'
 import type { DesiAgentParts } from './parts.ts'
-import type { DecomposerJob } from './planner/decomposer-job.ts'
 import { INTERRUPTED, planDag } from './planner/plan-dag.ts'
 import { validated } from './planner/plan-scope.ts'
 import {
@@ -31,13 +19,6 @@ import {
 } from './schedules/of-dag.ts'
 import * as store from './store/dags.ts'
 import { isScheduled, listScheduleIdsOfDag } from './store/schedules.ts'
-
-/** How an execution is begun. */
-export interface BeginOptions {
-  limits?: ExecutionLimits | null | undefined
-  /** Whose occurrence begins it. */
-  scheduleId?: string | null | undefined
-}
 
 /** Goals and their plans. */
 export function dagsOf(parts: DesiAgentParts) {
@@ -95,55 +76,13 @@ export function dagsOf(parts: DesiAgentParts) {
       return planner
     },
 
-    /**
-     * Plans a goal and, when that gives a plan, begins to execute it in the same transaction.
-     *
-     * @param input.limits  for planning and execution together
-     * @param onBegun       called in the same transaction when there is an execution
-     * @returns the execution's id is null when there is nothing to execute
-     * @throws what `create` throws, UnpricedModel, LimitReached
-     */
-    async createAndExecute(
-      { limits = null, scheduleId = null, ...input }: NewDag & BeginOptions,
-      onPlanned: OnPlanned = async () => {},
-      onBegun: OnPlanned = async () => {},
+    /** @throws what `create` throws, UnpricedModel, LimitReached */
+    createAndExecute(
+      input: NewDag & BeginOptions,
+      onPlanned?: OnPlanned,
+      onBegun?: OnPlanned,
     ): Promise<{ dag: Dag; executionId: string | null }> {
-      await assertPricedForGoal(db, shared.models, { limits, params: input }, input.agentName ?? 'planner')
-      await transaction(db, shared.metering.admitExecution) // before a plan is paid for that cannot be executed
-      const execution = newExecution(parts)
-      await execution.announce()
-      const within = new PlanningLimits(limits, shared.now)
-      let refusal: ProductError | undefined
-      let isBegun = false
-      const insertIfPlanned: OnPlanned = async (tx, dagId) => {
-        await onPlanned(tx, dagId)
-        const planned = await store.findDag(tx, dagId)
-        if (planned?.status !== 'success') return
-        // A plan that was paid for is kept, also when there is no room to execute it.
-        await transaction(tx, async (inner) => {
-          const { params, plan } = planned
-          await assertPricedForPlan(inner, shared.models, { limits, params }, plan as DecomposerJob)
-          const { createdBy } = planned
-          await insertExecutionOf(inner, execution, planned, { createdBy, limits, planned: within.taken(), scheduleId })
-          await onBegun(inner, execution.id)
-          isBegun = true
-        }).catch((error: unknown) => {
-          if (!isRefusal(error) && !(error instanceof UnpricedModel)) throw error
-          refusal = error
-        })
-      }
-      const due = keepDue(parts, 'execution', execution.id)
-      const dag = await this.create(input, insertIfPlanned, undefined, within).catch(async (error: unknown) => {
-        await due.remove()
-        throw error
-      })
-      if (isBegun) {
-        due.stop()
-        await execution.announce() // again: if this process stood still, somebody found nothing and took the row away
-        execution.wake()
-      } else await due.remove()
-      if (refusal) throw refusal
-      return { dag, executionId: isBegun ? execution.id : null }
+      return createAndExecute(parts, this.create.bind(this), input, onPlanned, onBegun)
     },
 
     /**
@@ -210,49 +149,18 @@ export function dagsOf(parts: DesiAgentParts) {
       throw new DagHasExecutions({ executionCount: await store.countExecutions(db, id) })
     },
 
-    /**
-     * Begins an execution of the DAG's plan, checked again: agents and tools may have gone since.
-     *
-     * @throws DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured, UnpricedModel
-     */
-    async execute(
+    /** @throws DagNotFound, DagNotExecutable, PlanInvalid, ProviderNotConfigured, UnpricedModel */
+    execute: (
       id: string,
-      { createdBy = null, limits = null, scheduleId = null }: BeginOptions & { createdBy?: string | null } = {},
-      onStarted: OnPlanned = async () => {},
-    ): Promise<{ executionId: string }> {
-      const dag = await this.get(id)
-      if (dag.status !== 'success' || !dag.plan) throw new DagNotExecutable({ status: dag.status })
-      shared.models.resolve(dag.params)
-      const checked = { ...dag, plan: await validated(db, dag.plan, dag.agentName) }
-      await assertPricedForPlan(db, shared.models, { limits, params: dag.params }, checked.plan)
-      const executionId = await startExecution(parts, async (tx, execution) => {
-        await insertExecutionOf(tx, execution, checked, { createdBy, limits, scheduleId })
-        await onStarted(tx, execution.id)
-      })
-      return { executionId }
-    },
+      begun?: BeginOptions & { createdBy?: string | null },
+      onStarted?: OnPlanned,
+    ): Promise<{ executionId: string }> => executeDag(parts, id, begun, onStarted),
 
-    /**
-     * Begins an execution of a plan that is given, not planned. It is kept as a DAG of its own.
-     *
-     * @throws PlanInvalid, ProviderNotConfigured, UnpricedModel
-     */
-    async executeDefinition(
+    /** @throws PlanInvalid, ProviderNotConfigured, UnpricedModel */
+    executeDefinition: (
       input: Definition & Pick<BeginOptions, 'limits'>,
-      onStarted: OnPlanned = async () => {},
-    ): Promise<{ dagId: string; executionId: string }> {
-      shared.models.resolve(input)
-      const given = await validated(db, input.definition, null)
-      const dag = definitionDag(parts, input, given)
-      const limits = input.limits ?? null
-      await assertPricedForPlan(db, shared.models, { limits, params: dag.params }, given)
-      const executionId = await startExecution(parts, async (tx, execution) => {
-        await store.insertDag(tx, dag)
-        await insertExecutionOf(tx, execution, dag, { createdBy: dag.createdBy, limits })
-        await onStarted(tx, execution.id)
-      })
-      return { dagId: dag.id, executionId }
-    },
+      onStarted?: OnPlanned,
+    ): Promise<{ dagId: string; executionId: string }> => executeDefinition(parts, input, onStarted),
 
     /** Ends the planning that a process died in. Found through `due_work`, whose time whoever plans keeps ahead. */
     async interrupt(id: string): Promise<void> {
@@ -269,16 +177,6 @@ export function dagsOf(parts: DesiAgentParts) {
       shared.models.resolve(params, planner)
       shared.models.resolve(params, titler)
     }
-  }
-
-  async function insertExecutionOf(
-    tx: TenantDb,
-    execution: NewExecution,
-    dag: Dag,
-    begun: Omit<ExecutionOrder, 'dag' | 'plan' | 'inputs'>,
-  ): Promise<void> {
-    const inputs = await store.listDagInputs(tx, dag.id)
-    await execution.insert(tx, { dag, plan: dag.plan as DecomposerJob, inputs, ...begun })
   }
 
   async function recordInputs(tx: TenantDb, dag: Dag, inputs: readonly DagInput[]): Promise<void> {
