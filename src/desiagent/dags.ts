@@ -141,7 +141,7 @@ export function dagsOf(parts: DesiAgentParts) {
       const scheduleIds = await listScheduleIdsOfDag(db, id)
       if (await store.deleteUnusedDag(db, id)) {
         await shared.blobs.deleteAll(`${parts.tenantId}/dags/${id}`)
-        for (const scheduleId of scheduleIds) await parts.directory.removeDueWork('schedule', scheduleId)
+        await parts.directory.removeDueWork('schedule', ...scheduleIds)
         return
       }
       const dag = await this.get(id)

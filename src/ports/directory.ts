@@ -8,7 +8,7 @@ export interface Directory {
    * the row by then. Writing it again moves the time.
    */
   putDueWork(kind: DueWorkKind, subjectId: string, dueAt: string): Promise<void>
-  removeDueWork(kind: DueWorkKind, subjectId: string): Promise<void>
+  removeDueWork(kind: DueWorkKind, ...subjectIds: readonly string[]): Promise<void>
 }
 
 export type DueWorkKind =

@@ -3,6 +3,8 @@ import { addMilliseconds } from '../time.ts'
 import type { ControlDb, ControlTables } from './control-tables.ts'
 import { prepared } from './prepared.ts'
 
+const IDS_PER_STATEMENT = 90
+
 /** The directory as one tenant sees it. Index rows are written before what they lead to, and removed after it. */
 export function directoryOf(db: ControlDb, tenantId: string): Directory {
   return {
@@ -20,13 +22,15 @@ export function directoryOf(db: ControlDb, tenantId: string): Directory {
         .onConflict((conflict) => conflict.columns(['tenant_id', 'kind', 'subject_id']).doUpdateSet({ due_at: dueAt }))
         .execute()
     },
-    async removeDueWork(kind, subjectId) {
-      await db
-        .deleteFrom('due_work')
-        .where('tenant_id', '=', tenantId)
-        .where('kind', '=', kind)
-        .where('subject_id', '=', subjectId)
-        .execute()
+    async removeDueWork(kind, ...subjectIds) {
+      for (let start = 0; start < subjectIds.length; start += IDS_PER_STATEMENT) {
+        await db
+          .deleteFrom('due_work')
+          .where('tenant_id', '=', tenantId)
+          .where('kind', '=', kind)
+          .where('subject_id', 'in', subjectIds.slice(start, start + IDS_PER_STATEMENT))
+          .execute()
+      }
     },
   }
 }
